@@ -1,0 +1,160 @@
+package api
+
+// Methods of section 4.5 that this version serves.
+const (
+	ConferenceStart  = "conference.start"
+	ConferenceEnd    = "conference.end"
+	ConferenceJoin   = "conference.join"
+	ConferenceLeave  = "conference.leave"
+	MediaOffer       = "media.offer"
+	MediaAnswer      = "media.answer"
+	MediaCandidate   = "media.candidate"
+	MediaRestartICE  = "media.restartIce"
+	TrackPublish     = "track.publish"
+	TrackUnpublish   = "track.unpublish"
+	TrackSubscribe   = "track.subscribe"
+	TrackUnsubscribe = "track.unsubscribe"
+	TrackMute        = "track.mute"
+	TrackUnmute      = "track.unmute"
+)
+
+// StartParams of conference.start.
+type StartParams struct {
+	URI   string `json:"uri,omitempty"` // empty: Request.Conf
+	Title string `json:"title,omitempty"`
+	Mode  string `json:"mode,omitempty"` // create, join, either (default)
+}
+
+// StartResult of conference.start and part of JoinResult.
+type StartResult struct {
+	Conf string `json:"conf"` // conf_ id
+	URI  string `json:"uri"`
+}
+
+// EndParams of conference.end.
+type EndParams struct {
+	Reason string `json:"reason,omitempty"`
+	AfterS int    `json:"afterS,omitempty"`
+}
+
+// JoinParams of conference.join. Offer makes it one round trip (WHIP, WHEP, bots).
+type JoinParams struct {
+	Device string          `json:"device"`         // stable per installation
+	Load   string          `json:"load,omitempty"` // fresh per start of the client
+	Name   string          `json:"name,omitempty"`
+	Kind   string          `json:"kind,omitempty"`  // browser (default), app, sip, room, bot, recorder, whip, whep
+	Label  string          `json:"label,omitempty"` // device name for people
+	Role   Role            `json:"role,omitempty"`  // wish
+	Tracks []PublishParams `json:"tracks,omitempty"`
+	Offer  *OfferParams    `json:"offer,omitempty"`
+	// Subscribe "auto" (default) subscribes to every track others publish;
+	// "none" to nothing; "slots" fills the offer's recvonly sections one by one
+	// in order of joining, then switches them by active speaker (WHEP).
+	Subscribe string `json:"subscribe,omitempty"`
+}
+
+// JoinResult of conference.join.
+type JoinResult struct {
+	Conf   string          `json:"conf"`
+	URI    string          `json:"uri"`
+	Part   string          `json:"part"`
+	User   string          `json:"user"` // roster key (RFC 4575 user entity)
+	Device string          `json:"device"`
+	Role   Role            `json:"role"`
+	Rev    uint64          `json:"rev"`
+	MS     string          `json:"ms"` // MediaSession toward the server, for media.offer
+	Tracks []PublishResult `json:"tracks,omitempty"`
+	Answer *AnswerResult   `json:"answer,omitempty"`
+	Needed MediaNeeded     `json:"needed"` // sections to offer at once
+}
+
+// LeaveParams of conference.leave.
+type LeaveParams struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// OfferParams of media.offer. Tracks maps mid to the cid given in track.publish.
+type OfferParams struct {
+	MS     string            `json:"ms,omitempty"`
+	Rev    uint32            `json:"rev,omitempty"` // current + 1
+	SDP    string            `json:"sdp"`
+	Tracks map[string]string `json:"tracks,omitempty"`
+}
+
+// AnswerResult answers an offer. Receive tells which track each section that
+// the server sends on carries now.
+type AnswerResult struct {
+	MS      string            `json:"ms"`
+	Rev     uint32            `json:"rev"`
+	SDP     string            `json:"sdp"`
+	Receive map[string]string `json:"receive,omitempty"` // mid → track id
+}
+
+// CandidateParams of media.candidate. The server is ICE-lite and ignores them
+// on purpose; the message is accepted for the sake of clients that send it.
+type CandidateParams struct {
+	MS         string   `json:"ms"`
+	Ufrag      string   `json:"ufrag,omitempty"`
+	Candidates []string `json:"candidates,omitempty"`
+	End        bool     `json:"end,omitempty"`
+}
+
+// RestartICEParams of media.restartIce: the client follows with an offer that
+// has new credentials (a restart is an offer).
+type RestartICEParams struct {
+	MS     string `json:"ms"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// PublishParams of track.publish.
+type PublishParams struct {
+	CID    string   `json:"cid"`
+	Kind   string   `json:"kind"`   // audio, video
+	Source string   `json:"source"` // camera, microphone, screen, screenAudio
+	Label  string   `json:"label,omitempty"`
+	Stream string   `json:"stream,omitempty"`
+	RIDs   []string `json:"rids,omitempty"` // simulcast, lowest first
+	Muted  bool     `json:"muted,omitempty"`
+}
+
+// PublishResult of track.publish. The m-section follows by media.offer.
+type PublishResult struct {
+	CID   string `json:"cid"`
+	Track string `json:"track"`
+}
+
+// TrackParams of track.unpublish.
+type TrackParams struct {
+	Track string `json:"track"`
+}
+
+// SubscribeTracks of track.subscribe and track.unsubscribe.
+type SubscribeTracks struct {
+	Auto   *bool         `json:"auto,omitempty"`
+	Tracks []WantedTrack `json:"tracks,omitempty"`
+}
+
+// WantedTrack says what a receiver wants of one track.
+type WantedTrack struct {
+	Track    string `json:"track"`
+	Width    int    `json:"width,omitempty"`
+	Height   int    `json:"height,omitempty"`
+	FPS      int    `json:"fps,omitempty"`
+	Priority int    `json:"priority,omitempty"`
+	Paused   bool   `json:"paused,omitempty"`
+}
+
+// MuteParams of track.mute and track.unmute.
+type MuteParams struct {
+	Track string `json:"track,omitempty"`
+}
+
+// MediaNeeded is event media.needed: how many recvonly sections of each kind
+// the client's next offer for MS should have in all.
+type MediaNeeded struct {
+	MS     string `json:"ms"`
+	Audio  int    `json:"audio"`
+	Video  int    `json:"video"`
+	Reason string `json:"reason,omitempty"` // "subscribe", "ended"
+	Rev    uint32 `json:"rev"`              // current rev of the MediaSession
+}

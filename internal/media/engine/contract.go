@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"parley/internal/base/clock"
+	"parley/internal/base/ids"
+	"parley/internal/base/ring"
+	"parley/internal/media/graph"
+	"parley/internal/media/plane"
+)
+
+// Shard numbers a worker of this node, 0..n-1.
+type Shard int
+
+// Config is what an engine needs from outside once.
+type Config struct {
+	Shard    Shard
+	Pool     *ring.Pool
+	Anchor   clock.Anchor  // for NTP timestamps in sender reports
+	Random32 func() uint32 // SSRCs, RTCP jitter; seeded in tests
+}
+
+// LegConfig opens a leg.
+type LegConfig struct {
+	Leg  graph.LegID
+	Conf ids.Conference
+	Conn ids.Connection
+}
+
+// TrackConfig makes a track known on a shard. On its home shard (where the
+// publisher's leg lives) Leg is set and the engine runs the Ingress; elsewhere
+// Remote is true and packets arrive by HandleCross from shard Home.
+type TrackConfig struct {
+	ID     graph.TrackID
+	Track  plane.Track
+	Remote bool
+	Home   Shard
+	Leg    graph.LegID
+}
+
+// SubConfig starts or changes a subscription of a leg of this shard. The track
+// must be known here; for a slot, Candidates may change it later.
+type SubConfig struct {
+	Sub   plane.Subscription
+	Track graph.TrackID
+	Leg   graph.LegID
+}
+
+// Cross is a bounded message from one shard's engine to another's: packets of a
+// track, or a request toward its publisher. Objects are pooled; HandleCross
+// takes over the packets' references.
+type Cross struct {
+	To       Shard
+	Track    graph.TrackID
+	Packets  []graph.Packet // media; each Buf retained for the receiver
+	Keyframe bool           // feedback: someone here needs a keyframe of Layer
+	Layer    uint8
+	Want     int8 // feedback: highest layer wanted here, -1 none
+}
+
+// Out collects what a call produced; appended to by the engine, owned and
+// emptied by the caller.
+type Out struct {
+	Batch  graph.Batch
+	Cross  []*Cross
+	Events []plane.Event
+}
+
+// API is the engine as the worker drives it, all calls from the shard's one
+// goroutine, none blocks. It lives here as the contract between the two.
+//
+// A turn: HandleRTP/HandleRTCP/HandleCross for everything that arrived, then one
+// Flush, which fans the gathered packets out receiver by receiver; then the
+// worker sends Out.Batch and posts Out.Cross. Tick when its last result is due.
+type API interface {
+	OpenLeg(now clock.Time, c LegConfig)
+	ConfigureLeg(now clock.Time, leg graph.LegID, m plane.LegMedia)
+	// SetLegReady opens the send side once SRTP keys exist.
+	SetLegReady(now clock.Time, leg graph.LegID, out *Out)
+	// CloseLeg sends BYE for everything this leg was sent and frees it; its tracks must be removed first.
+	CloseLeg(now clock.Time, leg graph.LegID, out *Out)
+
+	AddTrack(now clock.Time, t TrackConfig, out *Out)
+	RemoveTrack(now clock.Time, t graph.TrackID, out *Out)
+	MuteTrack(now clock.Time, t graph.TrackID, muted bool)
+	// AddRemote / RemoveRemote tell a track's home engine which shards have subscribers.
+	AddRemote(now clock.Time, t graph.TrackID, s Shard)
+	RemoveRemote(now clock.Time, t graph.TrackID, s Shard)
+
+	Subscribe(now clock.Time, s SubConfig, out *Out)
+	Unsubscribe(now clock.Time, sub ids.Subscription, out *Out)
+
+	// HandleRTP takes one decrypted packet; the engine retains buf if it keeps it.
+	HandleRTP(now clock.Time, leg graph.LegID, buf *ring.Buf, out *Out)
+	// HandleRTCP takes one decrypted compound, borrowed.
+	HandleRTCP(now clock.Time, leg graph.LegID, compound []byte, out *Out)
+	HandleCross(now clock.Time, c *Cross, out *Out)
+	Flush(now clock.Time, out *Out)
+	Tick(now clock.Time, out *Out) clock.Time
+
+	LegStats(leg graph.LegID, s *plane.LinkStats)
+}
