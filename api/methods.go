@@ -101,9 +101,22 @@ type CandidateParams struct {
 
 // RestartICEParams of media.restartIce: the client follows with an offer that
 // has new credentials (a restart is an offer).
+//
+// WHIP and WHEP restart by fragment, without an offer (RFC 9725, section 4.3.2):
+// they give the client's new Ufrag and Pwd and get a RestartICEResult back.
 type RestartICEParams struct {
 	MS     string `json:"ms"`
 	Reason string `json:"reason,omitempty"`
+	Ufrag  string `json:"ufrag,omitempty"`
+	Pwd    string `json:"pwd,omitempty"`
+}
+
+// RestartICEResult of media.restartIce: the server's new credentials, only when
+// the request gave the client's.
+type RestartICEResult struct {
+	Ufrag      string   `json:"ufrag,omitempty"`
+	Pwd        string   `json:"pwd,omitempty"`
+	Candidates []string `json:"candidates,omitempty"` // candidate-attribute values of RFC 8839
 }
 
 // PublishParams of track.publish.
@@ -142,6 +155,31 @@ type WantedTrack struct {
 	FPS      int    `json:"fps,omitempty"`
 	Priority int    `json:"priority,omitempty"`
 	Paused   bool   `json:"paused,omitempty"`
+}
+
+// SubscribeResults of track.subscribe, one per wanted track in order.
+type SubscribeResults struct {
+	Tracks []SubscribedTrack `json:"tracks,omitempty"`
+}
+
+// SubscribedTrack says what became of one wanted track.
+type SubscribedTrack struct {
+	Track  string `json:"track"`
+	Code   int    `json:"code"`
+	State  string `json:"state,omitempty"`  // requested, active, paused, denied
+	Reason string `json:"reason,omitempty"` // why not 200
+}
+
+// SubscribeResult answers the subscribe envelope: the name in later notifies.
+type SubscribeResult struct {
+	Sub      string `json:"sub"`
+	ExpiresS int    `json:"expiresS,omitempty"` // 0: as long as the session
+}
+
+// Done is the result of commands that return nothing else. Already means that
+// what was asked for was so before; nothing changed.
+type Done struct {
+	Already bool `json:"already,omitempty"`
 }
 
 // MuteParams of track.mute and track.unmute.

@@ -1,0 +1,136 @@
+package model
+
+import (
+	"parley/api"
+	"parley/internal/base/clock"
+	"parley/internal/base/ids"
+)
+
+// Conference is one instance of a conference. The zero maps are not usable;
+// see [NewConference].
+type Conference struct {
+	ID      ids.Conference
+	URI     string
+	Title   string
+	Phase   Phase
+	Locked  bool
+	Rev     uint64 // one step per commit
+	Creator string // user entity
+	Since   clock.Time
+
+	Participants  map[string]*Participant // by user entity
+	Tracks        map[ids.Track]*Track
+	Subscriptions map[ids.Subscription]*Subscription
+	Media         map[ids.MediaSession]*MediaSession
+}
+
+// NewConference returns a scheduled conference with nobody in it.
+func NewConference(id ids.Conference, uri string) *Conference {
+	return &Conference{
+		ID: id, URI: uri, Phase: Scheduled,
+		Participants:  map[string]*Participant{},
+		Tracks:        map[ids.Track]*Track{},
+		Subscriptions: map[ids.Subscription]*Subscription{},
+		Media:         map[ids.MediaSession]*MediaSession{},
+	}
+}
+
+// Participant is a person in a conference (RFC 4575 user).
+type Participant struct {
+	ID       ids.Participant
+	User     string // user entity, the key of the roster
+	Name     string
+	Role     api.Role
+	State    Presence
+	Order    uint64 // order of joining, never reused
+	JoinedAt clock.Time
+	LeftAt   clock.Time // set while the row lingers
+	Rev      uint64     // of the last change to anything under this row
+	Devices  map[ids.Device]*Device
+}
+
+// Live reports whether any device of the participant is live.
+func (p *Participant) Live() bool {
+	for _, d := range p.Devices {
+		if d.Status.Live() {
+			return true
+		}
+	}
+	return false
+}
+
+// Device is one installation of a client (RFC 4575 endpoint). At most one live
+// session drives it.
+type Device struct {
+	ID      ids.Device
+	Part    *Participant
+	Session ids.Session
+	Load    string // fresh per start of the client
+	Kind    string // browser, app, sip, room, bot, recorder, whip, whep
+	Label   string
+	Dialect string // of the session that joined
+
+	Status   Status
+	Reach    Reachability
+	Gone     Departure // set when disconnected
+	GoneWhy  string
+	GoneBy   string
+	JoinedAt clock.Time
+	LeftAt   clock.Time
+	Suspend  clock.Time // when the channel was lost; zero: it is up
+
+	Subscribe string // auto, none, slots
+	MS        ids.MediaSession
+	Receives  map[string]int // live subscriptions by label, for media/status
+}
+
+// MediaSession is one offer/answer history of a device, carried by one connection.
+type MediaSession struct {
+	ID       ids.MediaSession
+	Conn     ids.Connection
+	Device   *Device
+	Rev      uint32 // of the last completed negotiation
+	State    Signalling
+	Link     LinkState
+	LinkAt   clock.Time // since when Link holds
+	Restart  clock.Time // when an ICE restart was asked for; zero: none runs
+	Retiring clock.Time // set once a newer load of the device took over
+}
+
+// Track is one published source (W3C MediaStreamTrack).
+type Track struct {
+	ID         ids.Track
+	CID        string // the client's name for it
+	Device     *Device
+	MS         ids.MediaSession
+	MID        string // section that carries it; empty until negotiated
+	Kind       string // audio, video
+	Source     string // camera, microphone, screen, screenAudio
+	Label      string // conference-level medium: a0, v0, s0, sa0
+	Stream     ids.Stream
+	SrcID      uint32
+	RIDs       []string
+	State      TrackState
+	SelfMuted  bool
+	FocusMuted bool
+	Order      uint64 // order of publishing, never reused
+	Rev        uint64
+}
+
+// Muted reports whether nobody may receive the track: either flag is enough.
+func (t *Track) Muted() bool { return t.SelfMuted || t.FocusMuted }
+
+// Bound reports whether a section carries the track, so that others can be
+// given sections for it.
+func (t *Track) Bound() bool { return t.MID != "" && t.State != TrackEnded }
+
+// Subscription is one track on its way to one media session.
+type Subscription struct {
+	ID     ids.Subscription
+	Track  *Track
+	Device *Device
+	MS     ids.MediaSession
+	State  SubState
+	Want   api.WantedTrack
+	Order  uint64
+}
