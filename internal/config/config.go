@@ -1,0 +1,239 @@
+// Package config is what an operator can set: one struct whose tags are the
+// single source of the flags, the PARLEY_* environment and the YAML keys, in
+// that order of precedence, and of docs/configuration.md, which a test compares
+// with it. It reads and judges; it starts nothing. Values are read-only after
+// [Server.Validate]; nothing here is safe for concurrent change.
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Server is the configuration of `parley serve`. Field order is the order of
+// --help and of the reference. Keys of the YAML file are the flag names.
+type Server struct {
+	Config string `name:"config" env:"PARLEY_CONFIG" type:"path" placeholder:"FILE" help:"YAML file with any of the settings below, by flag name. Flags beat PARLEY_* variables beat the file." yaml:"-"`
+
+	HTTP      Endpoint   `name:"http" env:"PARLEY_HTTP" placeholder:"ADDR:PORT" help:"Where pages, WebSocket, WHIP and WHEP are served; ICE-TCP too. Default: 127.0.0.1:8080 with --dev, :8443 otherwise."`
+	UDP       Endpoint   `name:"udp" env:"PARLEY_UDP" placeholder:"ADDR:PORT" help:"First UDP port for media; worker i uses PORT+i. Default: port 7800, with --dev on one host address, otherwise on all."`
+	Workers   int        `name:"workers" env:"PARLEY_WORKERS" default:"0" help:"Media workers, one core and one UDP port each. 0: one per CPU, at most 16."`
+	Data      string     `name:"data" env:"PARLEY_DATA" type:"path" default:"./data" placeholder:"DIR" help:"Directory for keys, certificates and records; made if missing."`
+	Dev       bool       `name:"dev" env:"PARLEY_DEV" help:"Anyone may start and join rooms under any name. For trying out; never on the open internet."`
+	Advertise Addrs      `name:"advertise" env:"PARLEY_ADVERTISE" placeholder:"IP[,IP]" help:"Addresses announced to clients instead of the bound ones: the public IPv4 and IPv6 of a server behind NAT."`
+	ICETCP    bool       `name:"ice-tcp" env:"PARLEY_ICE_TCP" default:"true" negatable:"" help:"Accept media over TCP on the HTTP port, for networks that block UDP."`
+	TLSCert   string     `name:"tls-cert" env:"PARLEY_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. Without one, a self-signed certificate serves every address but loopback."`
+	TLSKey    string     `name:"tls-key" env:"PARLEY_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key of --tls-cert, PEM, not readable by others."`
+	Admin     Endpoint   `name:"admin" env:"PARLEY_ADMIN" placeholder:"ADDR:PORT" help:"Listener for /metrics and /debug/pprof; off when empty, keep it on loopback."`
+	Origins   []string   `name:"origins" env:"PARLEY_ORIGINS" placeholder:"URL" help:"Other web origins that may open the WebSocket and use WHIP and WHEP, such as https://app.example.org."`
+	Drain     Span       `name:"drain" env:"PARLEY_DRAIN" default:"3s" help:"How long to let sessions say goodbye at SIGTERM, at most 4s without a cluster."`
+	LogLevel  string     `name:"log-level" env:"PARLEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
+	LogFormat string     `name:"log-format" env:"PARLEY_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
+	Limits    LimitsConf `embed:"" prefix:"limits."`
+}
+
+// LimitsConf are the caps that protect a node; every surface cites this table.
+type LimitsConf struct {
+	HalfOpen        int  `name:"half-open" env:"PARLEY_LIMITS_HALF_OPEN" default:"20" help:"Unfinished joins per address without a token."`
+	HalfOpenTrusted int  `name:"half-open-trusted" env:"PARLEY_LIMITS_HALF_OPEN_TRUSTED" default:"200" help:"Unfinished joins per address with a token or owner right."`
+	HalfOpenNode    int  `name:"half-open-node" env:"PARLEY_LIMITS_HALF_OPEN_NODE" default:"500" help:"Unfinished joins on this node."`
+	HalfOpenTime    Span `name:"half-open-time" env:"PARLEY_LIMITS_HALF_OPEN_TIME" default:"15s" help:"After this an unfinished join is given up."`
+	Sessions        int  `name:"sessions" env:"PARLEY_LIMITS_SESSIONS" default:"20000" help:"Signalling sessions on this node."`
+	PerAddress      int  `name:"per-address" env:"PARLEY_LIMITS_PER_ADDRESS" default:"2000" help:"HTTP connections per client address."`
+	Conferences     int  `name:"conferences" env:"PARLEY_LIMITS_CONFERENCES" default:"5000" help:"Active conferences on this node."`
+	Participants    int  `name:"participants" env:"PARLEY_LIMITS_PARTICIPANTS" default:"1000" help:"Participants per conference."`
+	SpillAt         int  `name:"spill-at" env:"PARLEY_LIMITS_SPILL_AT" default:"150" help:"Links of one room on one worker before the room also uses the next."`
+}
+
+// Endpoint is ADDR:PORT; an empty ADDR means all addresses. The zero value is "not set".
+type Endpoint struct {
+	Addr netip.Addr // invalid: all addresses
+	Port uint16
+}
+
+// UnmarshalText parses "127.0.0.1:8080", "[::1]:8080" or ":8080".
+func (e *Endpoint) UnmarshalText(b []byte) error {
+	s := string(b)
+	if s == "" {
+		*e = Endpoint{}
+		return nil
+	}
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return fmt.Errorf("%q is not ADDR:PORT", s)
+	}
+	p, err := strconv.ParseUint(s[i+1:], 10, 16)
+	if err != nil || p == 0 || s[i+1] == '+' {
+		return fmt.Errorf("%q: the port must be 1 to 65535", s)
+	}
+	e.Port, e.Addr = uint16(p), netip.Addr{}
+	host := s[:i]
+	if host == "" {
+		return nil
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
+	} else if strings.Contains(host, ":") {
+		return fmt.Errorf("%q: write an IPv6 address as [ADDR]:PORT", s)
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return fmt.Errorf("%q is not an IP address", host)
+	}
+	e.Addr = a.Unmap()
+	return nil
+}
+
+// IsZero reports whether nothing was set.
+func (e Endpoint) IsZero() bool { return e.Port == 0 }
+
+// String is the form UnmarshalText reads.
+func (e Endpoint) String() string {
+	if e.IsZero() {
+		return ""
+	}
+	if !e.Addr.IsValid() {
+		return fmt.Sprintf(":%d", e.Port)
+	}
+	return netip.AddrPortFrom(e.Addr, e.Port).String()
+}
+
+// AddrPort returns the address to bind, with the IPv6 wildcard for "all".
+func (e Endpoint) AddrPort() netip.AddrPort {
+	a := e.Addr
+	if !a.IsValid() {
+		a = netip.IPv6Unspecified()
+	}
+	return netip.AddrPortFrom(a, e.Port)
+}
+
+// Addrs is a comma-separated list of IP addresses.
+type Addrs []netip.Addr
+
+// UnmarshalText parses "192.0.2.1,2001:db8::1".
+func (a *Addrs) UnmarshalText(b []byte) error {
+	*a = nil
+	for _, s := range strings.Split(string(b), ",") {
+		if s = strings.TrimSpace(s); s == "" {
+			continue
+		}
+		ip, err := netip.ParseAddr(s)
+		if err != nil || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" {
+			return fmt.Errorf("%q is not an address a client could reach", s)
+		}
+		*a = append(*a, ip.Unmap())
+	}
+	return nil
+}
+
+// Span is a positive duration such as 15s or 2m.
+type Span time.Duration
+
+// UnmarshalText parses a Go duration; bare numbers are refused because nobody can tell their unit.
+func (s *Span) UnmarshalText(b []byte) error {
+	d, err := time.ParseDuration(string(b))
+	if err != nil || d <= 0 {
+		return fmt.Errorf("%q is not a duration like 15s or 2m", b)
+	}
+	*s = Span(d)
+	return nil
+}
+
+// D returns the duration.
+func (s Span) D() time.Duration { return time.Duration(s) }
+
+// Problem is one thing wrong with the configuration.
+type Problem struct {
+	Key    string // flag name
+	Reason string
+}
+
+// Validate judges what the types alone cannot: ranges, clashes, files. It
+// changes nothing.
+func (c *Server) Validate() []Problem {
+	var ps []Problem
+	bad := func(key, format string, a ...any) {
+		ps = append(ps, Problem{key, fmt.Sprintf(format, a...)})
+	}
+	if c.Workers < 0 || c.Workers > 256 {
+		bad("workers", "%d is not 0 to 256", c.Workers)
+	}
+	if !c.UDP.IsZero() && int(c.UDP.Port)+max(c.Workers, 1)-1 > 65535 {
+		bad("udp", "%d workers from port %d do not fit below 65536", c.Workers, c.UDP.Port)
+	}
+	if !c.Admin.IsZero() && c.Admin.Port == c.HTTP.Port && (c.Admin.Addr == c.HTTP.Addr || !c.Admin.Addr.IsValid() || !c.HTTP.Addr.IsValid()) {
+		bad("admin", "port %d is already the http port", c.Admin.Port)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		bad("tls-cert", "tls-cert and tls-key go together")
+	} else if c.TLSCert != "" {
+		checkKeyPair(c.TLSCert, c.TLSKey, bad)
+	}
+	for _, o := range c.Origins {
+		if !strings.HasPrefix(o, "https://") && !strings.HasPrefix(o, "http://") || strings.Count(o, "/") != 2 {
+			bad("origins", "%q is not an origin like https://app.example.org", o)
+		}
+	}
+	ps = append(ps, c.Limits.validate()...)
+	return append(ps, checkData(c.Data)...)
+}
+
+func (l *LimitsConf) validate() (ps []Problem) {
+	for _, v := range []struct {
+		key string
+		n   int
+	}{
+		{"half-open", l.HalfOpen}, {"half-open-trusted", l.HalfOpenTrusted}, {"half-open-node", l.HalfOpenNode},
+		{"sessions", l.Sessions}, {"per-address", l.PerAddress}, {"conferences", l.Conferences},
+		{"participants", l.Participants}, {"spill-at", l.SpillAt},
+	} {
+		if v.n < 1 || v.n > 10_000_000 {
+			ps = append(ps, Problem{"limits." + v.key, fmt.Sprintf("%d is not 1 to 10000000", v.n)})
+		}
+	}
+	return ps
+}
+
+// checkData refuses a data path that is a file or cannot be made; it makes nothing.
+func checkData(dir string) []Problem {
+	if dir == "" {
+		return []Problem{{"data", "must name a directory"}}
+	}
+	fi, err := os.Stat(dir)
+	if err == nil && !fi.IsDir() {
+		return []Problem{{"data", fmt.Sprintf("%q is not a directory", dir)}}
+	}
+	if err != nil && !os.IsNotExist(err) {
+		return []Problem{{"data", err.Error()}}
+	}
+	return nil
+}
+
+func checkKeyPair(cert, key string, bad func(key, format string, a ...any)) {
+	fi, err := os.Stat(key)
+	if err != nil {
+		bad("tls-key", "%v", err)
+		return
+	}
+	if fi.Mode().Perm()&0o077 != 0 {
+		bad("tls-key", "%q may be read by others (mode %04o); chmod 600 it", key, fi.Mode().Perm())
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		bad("tls-cert", "%v", err)
+		return
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err == nil && time.Now().After(leaf.NotAfter) {
+		bad("tls-cert", "%q expired on %s", cert, leaf.NotAfter.Format("2006-01-02"))
+	}
+}
