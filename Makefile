@@ -1,0 +1,47 @@
+# Two commands matter: `make run` starts a server to try, `make test` passes
+# every test. Both do their own set-up. The rest is for people who work here.
+
+ARGS ?= --dev
+FUZZTIME ?= 20s
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help run test build fmt lint race fuzz bench e2e web soak clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## build and run a server to try, on this machine only (ARGS="--http :8443" for others)
+	go run ./cmd/parley serve $(ARGS)
+
+test: ## install what is needed and pass all tests; ends with a table
+	go run ./scripts/testall
+
+build: ## bin/parley
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.Version=$(VERSION)" -o bin/parley ./cmd/parley
+
+fmt: ## format
+	gofmt -w $$(git ls-files '*.go')
+
+lint: ## formatting, vet, layers
+	go run ./scripts/testall -only format,house
+
+race: ## Go tests under the race detector
+	go test -race -shuffle=on ./...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## forwarding benchmark beside a bare sender: ratios, allocations, memory
+	scripts/bench.sh
+
+e2e: ## browsers end to end
+	go run ./scripts/testall -only packages,browsers -v
+
+web: ## rebuild the committed web client
+	cd web && npm ci --no-progress && cd build && go run .
+
+soak: ## long runs: churn and leaks
+	cd test && SOAK=1 go test -count=1 -timeout 60m -run 'Soak|L3' -v ./...
+
+clean: ## remove what was built
+	rm -rf bin test/results
