@@ -69,8 +69,10 @@ func (it *Iter) Next(p *Packet) bool {
 	}
 	body := b[4:n]
 	it.rest = b[n:]
-	if b[0]&0x20 != 0 { // padding; only the last packet may have it
-		if len(body) == 0 || len(it.rest) != 0 {
+	// Padding belongs to the last packet only, but browsers pad transport-cc
+	// feedback wherever it stands in the compound.
+	if b[0]&0x20 != 0 {
+		if len(body) == 0 {
 			it.bad = true
 			return false
 		}

@@ -73,8 +73,8 @@ func (h *Header) Ext(b []byte, id uint8) ([]byte, bool) {
 	return nil, false
 }
 
-// Writer builds a header into a buffer of the caller.
-// MaxHeader bytes are always enough for what the server writes.
+// Writer builds a header into a buffer of the caller, which should have
+// MaxHeader bytes.
 type Writer struct {
 	b   []byte
 	n   int
@@ -82,8 +82,8 @@ type Writer struct {
 	two bool
 }
 
-// MaxHeader bounds a header the server writes: 12 + 15 CSRC + one block of
-// extensions copied from a packet that itself fits into MaxSize is cut by [Writer.Add].
+// MaxHeader bounds a header the server writes: the fixed part, one CSRC, and
+// extensions; an element that would go beyond is refused by [Writer.Space].
 const MaxHeader = 512
 
 // Fields are the fixed fields of a packet to write.
