@@ -129,7 +129,9 @@ func (f *filter) started() bool { return f.client || f.pinned }
 func (f *filter) encrypted(r record) []byte {
 	const finished = 128
 	switch {
-	case r.kind < contentCCS || r.kind > contentData || !f.started():
+	case r.kind < contentAlert || r.kind > contentData || !f.started():
+		// ChangeCipherSpec too: pion does not decrypt it, and a forged one of
+		// the wrong form would end the connection.
 		f.drop(dropUnexpected)
 		return nil
 	case f.open && r.kind == contentHandshake:
