@@ -1,0 +1,245 @@
+// The MediaSession toward the server: one RTCPeerConnection in client-offers
+// mode. The server never offers; it says how many receiving sections it needs
+// and this side offers. All negotiation goes through one queue.
+
+import { Emitter } from "./emitter";
+import { failure, ParleyError } from "./errors";
+import type { AnswerResult, Kind, MediaNeeded, OfferParams, Source } from "./protocol";
+
+export interface LocalSource {
+  cid: string;
+  source: Source;
+  kind: Kind;
+  track: MediaStreamTrack | null;
+  simulcast?: boolean;
+}
+
+/** A section on which the server sends a track now. */
+export interface Received {
+  mid: string;
+  track: string;
+  kind: Kind;
+  media: MediaStreamTrack;
+  receiver: RTCRtpReceiver;
+}
+
+export interface MediaEvents {
+  /** The set of received tracks after a negotiation. */
+  received: Received[];
+  connection: RTCPeerConnectionState;
+  error: ParleyError;
+}
+
+export interface MediaOptions {
+  ms: string;
+  iceServers?: RTCIceServer[];
+  /** Sends a request to the server. */
+  signal: <T>(method: string, params: unknown) => Promise<T>;
+  /** For tests. */
+  peerConnection?: (config: RTCConfiguration) => RTCPeerConnection;
+}
+
+/** RIDs of simulcast, lowest first. */
+export const SIMULCAST_RIDS = ["q", "h", "f"];
+
+const MAX_TRIES = 5; // of one offer that met a conflict
+const RESTART_AFTER_MS = 2_000; // "disconnected" often heals by itself within this
+const RESTART_EVERY_MS = 6_000; // between two restarts: a check round takes up to 5 s
+
+const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** See the head of this file. Made by {@link Room}; closed for good by close(). */
+export class MediaSession extends Emitter<MediaEvents> {
+  readonly ms: string;
+  readonly pc: RTCPeerConnection;
+
+  private rev = 0;
+  private needed: Record<Kind, number> = { audio: 0, video: 0 };
+  private pool: Record<Kind, RTCRtpTransceiver[]> = { audio: [], video: [] };
+  private sending = new Map<string, RTCRtpTransceiver>(); // by cid
+  private dirty = false;
+  private iceRestart = false;
+  private running: Promise<void> | null = null;
+  private closed = false;
+  private restartTimer?: ReturnType<typeof setTimeout>;
+
+  constructor(private readonly opts: MediaOptions) {
+    super();
+    this.ms = opts.ms;
+    const config: RTCConfiguration = { bundlePolicy: "max-bundle", rtcpMuxPolicy: "require", iceServers: opts.iceServers ?? [] };
+    this.pc = (opts.peerConnection ?? ((c) => new RTCPeerConnection(c)))(config);
+    this.pc.onconnectionstatechange = () => this.onConnectionState();
+  }
+
+  // ---- what is sent
+
+  /** Adds a sending section; takes effect with the next negotiate(). */
+  send(local: LocalSource): void {
+    const init: RTCRtpTransceiverInit = { direction: "sendonly", streams: [new MediaStream()], sendEncodings: encodings(local) };
+    const t = this.pc.addTransceiver(local.track ?? local.kind, init);
+    if (local.kind === "video") preferVP8(t);
+    this.sending.set(local.cid, t);
+  }
+
+  /** Swaps what a section sends without negotiation; null sends nothing. */
+  async replace(cid: string, track: MediaStreamTrack | null): Promise<void> {
+    await this.sending.get(cid)?.sender.replaceTrack(track);
+  }
+
+  /** Ends a sending section; its m-line may be used again for another. */
+  unsend(cid: string): void {
+    this.sending.get(cid)?.stop();
+    this.sending.delete(cid);
+  }
+
+  sender(cid: string): RTCRtpSender | undefined {
+    return this.sending.get(cid)?.sender;
+  }
+
+  // ---- what the server wants
+
+  /** The server's wish for receiving sections; negotiates in any case, since the answer tells the new mapping. */
+  need(n: MediaNeeded): Promise<void> {
+    if (n.ms && n.ms !== this.ms) return Promise.resolve();
+    this.needed = { audio: n.audio, video: n.video };
+    return this.negotiate();
+  }
+
+  // ---- negotiation
+
+  /** Resolves once an offer made after this call is answered. */
+  negotiate(): Promise<void> {
+    this.dirty = true;
+    this.running ??= this.run().finally(() => (this.running = null));
+    return this.running;
+  }
+
+  /** New ICE credentials on the same connection: DTLS, SSRCs and tracks live on. */
+  async restart(reason: string): Promise<void> {
+    if (this.closed || this.iceRestart) return;
+    this.iceRestart = true;
+    // A server that already follows a restart says 409: our offer is what it waits for.
+    await this.opts.signal("media.restartIce", { ms: this.ms, reason }).catch(() => undefined);
+    await this.negotiate();
+  }
+
+  private async run(): Promise<void> {
+    for (let tries = 0; this.dirty && !this.closed; ) {
+      this.dirty = false;
+      try {
+        await this.round();
+        tries = 0;
+      } catch (err) {
+        if (this.closed) return;
+        await this.rollback();
+        if (!this.mayRetry(err) || ++tries >= MAX_TRIES) {
+          const e = err instanceof ParleyError ? err : failure(500, "negotiation", String(err));
+          this.emit("error", e);
+          throw e;
+        }
+        this.dirty = true;
+        await wait(200 * tries * (1 + Math.random()));
+      }
+    }
+  }
+
+  private async round(): Promise<void> {
+    this.fillPool("audio");
+    this.fillPool("video");
+    const restarting = this.iceRestart;
+    await this.pc.setLocalDescription(await this.pc.createOffer({ iceRestart: restarting }));
+    const params: OfferParams = { ms: this.ms, rev: this.rev + 1, sdp: this.pc.localDescription!.sdp, tracks: this.cids() };
+    const answer = await this.opts.signal<AnswerResult>("media.offer", params);
+    if (this.closed) return;
+    await this.pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+    this.rev = answer.rev;
+    if (restarting) this.iceRestart = false;
+    this.emit("received", this.mapReceived(answer.receive ?? {}));
+  }
+
+  private fillPool(kind: Kind): void {
+    const pool = this.pool[kind];
+    while (pool.length < this.needed[kind]) {
+      const t = this.pc.addTransceiver(kind, { direction: "recvonly" });
+      if (kind === "video") preferVP8(t);
+      pool.push(t);
+    }
+  }
+
+  private cids(): Record<string, string> {
+    const out: Record<string, string> = {};
+    for (const [cid, t] of this.sending) if (t.mid !== null) out[t.mid] = cid;
+    return out;
+  }
+
+  private mapReceived(receive: Record<string, string>): Received[] {
+    const out: Received[] = [];
+    for (const t of this.pc.getTransceivers()) {
+      const track = t.mid === null ? undefined : receive[t.mid];
+      if (track) out.push({ mid: t.mid!, track, kind: t.receiver.track.kind as Kind, media: t.receiver.track, receiver: t.receiver });
+    }
+    return out;
+  }
+
+  private async rollback(): Promise<void> {
+    if (this.pc.signalingState === "have-local-offer") await this.pc.setLocalDescription({ type: "rollback" }).catch(() => undefined);
+  }
+
+  private mayRetry(err: unknown): boolean {
+    if (!(err instanceof ParleyError)) return false;
+    const rev = err.data["rev"];
+    if (typeof rev === "number" && (err.code === 409 || err.code === 412)) this.rev = rev;
+    return err.code === 491 || err.code === 409 || err.code === 412 || err.code === 408 || err.code === 429;
+  }
+
+  // ---- connection
+
+  private onConnectionState(): void {
+    const state = this.pc.connectionState;
+    this.emit("connection", state);
+    clearTimeout(this.restartTimer);
+    if (state === "disconnected") this.restartLater(RESTART_AFTER_MS);
+    if (state === "failed") this.restartLater(0);
+  }
+
+  private restartLater(ms: number): void {
+    if (this.closed) return;
+    this.restartTimer = setTimeout(() => {
+      this.restart(this.pc.connectionState).catch(() => undefined);
+      this.restartLater(RESTART_EVERY_MS);
+    }, ms);
+  }
+
+  /** After the WebSocket came back: media needs help only if it is broken too. */
+  check(): void {
+    const state = this.pc.connectionState;
+    if (state === "disconnected" || state === "failed") this.restartLater(0);
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.restartTimer);
+    this.pc.onconnectionstatechange = null;
+    this.pc.close();
+  }
+}
+
+function encodings(local: LocalSource): RTCRtpEncodingParameters[] {
+  if (local.kind === "audio") return [{}];
+  if (local.source === "screen") return [{ maxBitrate: 2_500_000, maxFramerate: 30 }];
+  if (!local.simulcast) return [{ maxBitrate: 1_700_000 }];
+  const rates = [150_000, 500_000, 1_700_000];
+  return SIMULCAST_RIDS.map((rid, i) => ({ rid, maxBitrate: rates[i]!, scaleResolutionDownBy: 4 >> i }));
+}
+
+/** VP8 first: every browser both sends and decodes it, so that forwarding never meets a receiver without the codec. */
+function preferVP8(t: RTCRtpTransceiver): void {
+  const codecs = globalThis.RTCRtpReceiver?.getCapabilities?.("video")?.codecs;
+  if (!codecs || !t.setCodecPreferences) return;
+  const vp8 = (c: { mimeType: string }) => c.mimeType.toLowerCase() === "video/vp8";
+  try {
+    t.setCodecPreferences([...codecs.filter(vp8), ...codecs.filter((c) => !vp8(c))]);
+  } catch {
+    // The browser's own order stands.
+  }
+}

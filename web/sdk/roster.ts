@@ -1,0 +1,55 @@
+// From the conference document to what a user interface shows. Pure functions.
+
+import type { ConferenceInfo, EndpointInfo } from "./info";
+import type { Kind, Source } from "./protocol";
+
+export interface TrackInfo {
+  id: string;
+  kind: Kind;
+  source: Source;
+  muted: boolean;
+  mutedBy?: string;
+}
+
+/** One device of one person: a tile. */
+export interface Participant {
+  /** Stable key: user and device. */
+  key: string;
+  user: string;
+  device: string;
+  name: string;
+  self: boolean;
+  roles: string[];
+  /** False while the signalling of the device is away; it may come back. */
+  reachable: boolean;
+  tracks: TrackInfo[];
+}
+
+const present = new Set(["connected", "muted-via-focus", "on-hold"]);
+
+/** Lists who is in the conference, self first, then in the document's order. */
+export function participants(doc: ConferenceInfo | null, self?: { user: string; device: string } | null): Participant[] {
+  const out: Participant[] = [];
+  for (const [user, u] of Object.entries(doc?.users?.user ?? {})) {
+    for (const [device, e] of Object.entries(u.endpoint ?? {})) {
+      if (e.status && !present.has(e.status)) continue;
+      const mine = self?.user === user && self.device === device;
+      out.push({
+        key: `${user}/${device}`, user, device, self: mine, name: u.displayText || e.displayText || "", roles: u.roles ?? [],
+        reachable: e.reachability !== "suspended", tracks: tracksOf(e),
+      });
+    }
+  }
+  return out.sort((a, b) => Number(b.self) - Number(a.self));
+}
+
+function tracksOf(e: EndpointInfo): TrackInfo[] {
+  const out: TrackInfo[] = [];
+  for (const [id, m] of Object.entries(e.media ?? {})) {
+    if (!m.source) continue; // a receive-only row is no track
+    const kind: Kind = m.type === "video" || m.source === "camera" || m.source === "screen" ? "video" : "audio";
+    const sends = m.status === undefined || m.status === "sendrecv" || m.status === "sendonly";
+    out.push({ id, kind, source: m.source, muted: !sends || m.mutedBy !== undefined, mutedBy: m.mutedBy });
+  }
+  return out;
+}
