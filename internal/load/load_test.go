@@ -1,0 +1,73 @@
+package load
+
+import (
+	"testing"
+	"time"
+)
+
+func TestSourceSplitsFramesAsLibwebrtcDoes(t *testing.T) {
+	s := NewSource(SourceConfig{Codec: "VP8", Bitrate: 2_000_000, FPS: 30, Seed: 1})
+	var packets, bytes int
+	for f := range 300 {
+		var sizes []int
+		s.Frame(int64(f)*int64(s.Interval())+1, func(p []byte, _ uint32, marker bool) {
+			sizes = append(sizes, len(p))
+			n, sent, ok := readStamp(p)
+			if !ok || n != uint64(packets) || sent == 0 {
+				t.Fatalf("frame %d: stamp %d %d %v, want number %d", f, n, sent, ok, packets)
+			}
+			packets, bytes = packets+1, bytes+len(p)
+		})
+		for i := 1; i < len(sizes); i++ {
+			if d := sizes[i] - sizes[i-1]; d < 0 || d > 1 {
+				t.Fatalf("frame %d: sizes %v", f, sizes)
+			}
+		}
+	}
+	if rate := bytes * 8 / 10; rate < 1_800_000 || rate > 2_400_000 {
+		t.Errorf("%d bit/s", rate)
+	}
+	if per := packets / 300; per < 6 || per > 9 {
+		t.Errorf("%d packets a frame", per)
+	}
+}
+
+func TestAudioSourceIsOnePacketEvery20ms(t *testing.T) {
+	s := NewSource(SourceConfig{Audio: true, Codec: "opus", Bitrate: 32000})
+	if s.Interval() != 20*time.Millisecond {
+		t.Fatal(s.Interval())
+	}
+	for i := range 3 {
+		s.Frame(5, func(p []byte, ts uint32, _ bool) {
+			if ts != uint32(i)*960 || len(p) != 80 {
+				t.Errorf("ts %d, %d bytes", ts, len(p))
+			}
+		})
+	}
+}
+
+func TestStreamCountsLossOnceRepaired(t *testing.T) {
+	var s Stream
+	for _, q := range []uint16{65534, 65535, 1, 2, 3} {
+		s.Add(q)
+	}
+	var miss [8]uint16
+	if n := s.Missing(miss[:], 1); n != 1 || miss[0] != 0 || s.Lost() != 1 {
+		t.Fatalf("%v, lost %d", miss[:n], s.Lost())
+	}
+	if !s.Add(0) || s.Add(0) || s.Lost() != 0 {
+		t.Error("repair not counted once")
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	var h Histogram
+	for i := 1; i <= 1000; i++ {
+		h.Add(time.Duration(i) * time.Millisecond)
+	}
+	for q, want := range map[float64]time.Duration{0.5: 500 * time.Millisecond, 0.99: 990 * time.Millisecond} {
+		if got := h.Quantile(q); got < want || got > want*11/10 {
+			t.Errorf("q%v = %v", q, got)
+		}
+	}
+}
