@@ -47,6 +47,9 @@ type Participant struct {
 	LeftAt   clock.Time // set while the row lingers
 	Rev      uint64     // of the last change to anything under this row
 	Devices  map[ids.Device]*Device
+	// FocusMuted holds the sources a moderator muted. It outlives tracks, so
+	// that coming back with a fresh track does not open the microphone.
+	FocusMuted map[string]bool
 }
 
 // Live reports whether any device of the participant is live.
@@ -81,7 +84,8 @@ type Device struct {
 
 	Subscribe string // auto, none, slots
 	MS        ids.MediaSession
-	Receives  map[string]int // live subscriptions by label, for media/status
+	Receives  map[string]int        // live subscriptions by label, for media/status
+	Streams   map[string]ids.Stream // by the client's msid stream, or "user" and "screen"
 }
 
 // MediaSession is one offer/answer history of a device, carried by one connection.
@@ -95,6 +99,7 @@ type MediaSession struct {
 	LinkAt   clock.Time // since when Link holds
 	Restart  clock.Time // when an ICE restart was asked for; zero: none runs
 	Retiring clock.Time // set once a newer load of the device took over
+	Tracks   []*Track   // published here, in order
 }
 
 // Track is one published source (W3C MediaStreamTrack).

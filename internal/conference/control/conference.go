@@ -1,0 +1,131 @@
+package control
+
+import (
+	"time"
+
+	"parley/api"
+	"parley/internal/base/fault"
+	"parley/internal/conference/model"
+	"parley/internal/conference/policy"
+)
+
+func startConference(m *Machine, t *turn, p api.StartParams) (any, error) {
+	if !validText(p.Title, maxTitle) {
+		return nil, errBadParams("title")
+	}
+	if p.Mode != "" && p.Mode != "create" && p.Mode != "join" && p.Mode != "either" {
+		return nil, errBadParams("mode")
+	}
+	res := api.StartResult{Conf: string(m.conf.ID), URI: m.conf.URI}
+	switch m.conf.Phase {
+	case model.Active:
+		if p.Mode == "create" {
+			return nil, fault.New(409, "exists", "the conference is running already")
+		}
+		return res, nil
+	case model.Ending, model.Ended:
+		return nil, errGone()
+	}
+	if p.Mode == "join" {
+		return nil, errNotFound()
+	}
+	if !m.mayStart(t) {
+		return nil, errForbidden()
+	}
+	m.activate(t, p.Title)
+	return res, nil
+}
+
+func (m *Machine) mayStart(t *turn) bool {
+	by := t.caller.By
+	return t.forHere() && m.cfg.Policy.MayStart(by.Role, by.Service, by.Room != "")
+}
+
+// activate is the only place where a conference becomes active.
+func (m *Machine) activate(t *turn, title string) {
+	c := m.conf
+	c.Phase, c.Title, c.Creator, c.Since = model.Active, title, t.caller.By.Subject, t.now
+	t.event("conference.started", map[string]any{"uri": c.URI, "title": title})
+	m.watchEmpty(t)
+}
+
+// watchEmpty sets the clock on a conference that has nobody in it.
+func (m *Machine) watchEmpty(t *turn) {
+	since := m.order // grows with every join, so an unchanged value means nobody came
+	m.at(t.now.Add(m.cfg.Policy.EmptyAfter), func(t *turn) {
+		if m.conf.Phase == model.Active && m.users == 0 && m.order == since {
+			m.finish(t, "empty")
+		}
+	})
+}
+
+func endConference(m *Machine, t *turn, p api.EndParams) (any, error) {
+	c := m.conf
+	if c.Phase == model.Ended || c.Phase == model.Ending {
+		return already(), nil
+	}
+	if !t.caller.By.Service && !policy.AtLeast(t.role(), api.RoleModerator) {
+		return nil, errForbidden()
+	}
+	if c.Phase == model.Scheduled {
+		return nil, errNotFound()
+	}
+	after := time.Duration(p.AfterS) * time.Second
+	if p.AfterS < 0 || after > m.cfg.Policy.MaxEnding || !validText(p.Reason, maxWhy) {
+		return nil, errBadParams("afterS or reason")
+	}
+	if err := t.fresh(c.Rev); err != nil {
+		return nil, err
+	}
+	if after == 0 {
+		m.finish(t, p.Reason)
+		return done(), nil
+	}
+	c.Phase = model.Ending
+	t.event("conference.ending", map[string]any{"afterS": p.AfterS, "reason": p.Reason})
+	m.at(t.now.Add(after), func(t *turn) {
+		if c.Phase == model.Ending {
+			m.finish(t, p.Reason)
+		}
+	})
+	return done(), nil
+}
+
+// finish puts everybody out and ends the conference for good.
+func (m *Machine) finish(t *turn, reason string) {
+	c := m.conf
+	if reason == "" {
+		reason = "ended"
+	}
+	c.Phase = model.Ending // while legs are closed, so that nothing new is handed out
+	for _, d := range m.liveDevices() {
+		s, ws := d.Session, d.Dialect == "ws"
+		m.deviceGone(t, d, model.Booted, reason, t.caller.By.Subject)
+		if !ws { // the session of an HTTP resource is nothing without the conference
+			t.effect(SayGoodbye{s, api.Goodbye{Kind: "goodbye", Action: "disconnect", Reason: "ended"}})
+		}
+	}
+	c.Phase = model.Ended
+	t.event("conference.ended", map[string]any{"reason": reason})
+	t.effect(Finished{reason})
+}
+
+// Stopping are the parameters of NodeStopping.
+type Stopping struct{ Reason string }
+
+// nodeStopping ends the conference because its node goes: clients are told to
+// connect again rather than that it is over.
+func nodeStopping(m *Machine, t *turn, p Stopping) (any, error) {
+	if m.conf.Phase == model.Ended {
+		return already(), nil
+	}
+	for _, d := range m.liveDevices() {
+		s := d.Session
+		m.deviceGone(t, d, model.Booted, p.Reason, "")
+		t.effect(SayGoodbye{s, api.Goodbye{Kind: "goodbye", Action: "reconnect", Reason: p.Reason}})
+	}
+	m.conf.Phase = model.Ended
+	t.touch(nil)
+	t.effect(Finished{p.Reason})
+	return done(), nil
+}

@@ -1,0 +1,230 @@
+package control
+
+import (
+	"time"
+
+	"parley/api"
+	"parley/internal/base/clock"
+	"parley/internal/base/fault"
+	"parley/internal/base/ids"
+	"parley/internal/conference/model"
+	"parley/internal/conference/policy"
+)
+
+// IDs makes fresh names; random in production, counted in tests, so that a
+// dialogue reads the same each time.
+type IDs struct {
+	Participant  func() ids.Participant
+	Connection   func() ids.Connection
+	MediaSession func() ids.MediaSession
+	Stream       func() ids.Stream
+	Track        func() ids.Track
+	Subscription func() ids.Subscription
+	Source       func() uint32
+}
+
+// RandomIDs returns the generators of package ids.
+func RandomIDs() IDs {
+	return IDs{
+		Participant: ids.NewParticipant, Connection: ids.NewConnection,
+		MediaSession: ids.NewMediaSession, Stream: ids.NewStream, Track: ids.NewTrack,
+		Subscription: ids.NewSubscription, Source: ids.Random32,
+	}
+}
+
+// Config is what a machine is made of.
+type Config struct {
+	ID     ids.Conference
+	URI    string
+	Anchor clock.Anchor // for the times in events and documents
+	IDs    IDs
+	Policy policy.Policy
+}
+
+// Command is one thing to do: a client's request with decoded parameters (see
+// [Decode]) or an internal fact.
+type Command struct {
+	Method string
+	Caller Caller
+	Params any
+	IfRev  *uint64
+}
+
+// Output collects what a step produced. The caller owns and empties it.
+type Output struct {
+	Events  []Event
+	Effects []Effect
+}
+
+// Machine is one conference. See the package comment for who may call it.
+type Machine struct {
+	cfg       Config
+	conf      *model.Conference
+	bySession map[ids.Session]*model.Device
+	timers    timers
+	ended     endedTracks
+	subs      subIndex
+	order     uint64 // last number given to a participant, track or subscription
+	users     int    // participants with a live device
+}
+
+// NewMachine returns a scheduled conference.
+func NewMachine(c Config) *Machine {
+	return &Machine{
+		cfg:       c,
+		conf:      model.NewConference(c.ID, c.URI),
+		bySession: map[ids.Session]*model.Device{},
+	}
+}
+
+// Conference returns the state for reading between steps.
+func (m *Machine) Conference() *model.Conference { return m.conf }
+
+// Users returns how many participants have a live device.
+func (m *Machine) Users() int { return m.users }
+
+// Device returns the live device that a session drives, or nil.
+func (m *Machine) Device(s ids.Session) *model.Device { return m.bySession[s] }
+
+// Step runs one command and appends what follows from it to out. A refusal is
+// a *fault.Error and leaves the state as it was. The result is a type of
+// package api, to be put into the response.
+func (m *Machine) Step(now clock.Time, c Command, out *Output) (any, error) {
+	h, ok := table[c.Method]
+	if !ok {
+		return nil, errUnknownMethod()
+	}
+	t := &turn{m: m, now: now, caller: c.Caller, ifRev: c.IfRev, out: out, firstEvent: len(out.Events)}
+	if err := h.admit(m, t); err != nil {
+		return nil, err
+	}
+	res, err := h.run(m, t, c.Params)
+	if err != nil {
+		return nil, err
+	}
+	t.commit()
+	return res, nil
+}
+
+// Tick does everything that is due.
+func (m *Machine) Tick(now clock.Time, out *Output) {
+	for {
+		fire, ok := m.timers.due(now)
+		if !ok {
+			return
+		}
+		t := &turn{m: m, now: now, out: out, firstEvent: len(out.Events)}
+		fire(t)
+		t.commit()
+	}
+}
+
+// Deadline returns when Tick is wanted next; zero: nothing pending. It may be
+// early: what a timer waited for may have been settled since.
+func (m *Machine) Deadline() clock.Time { return m.timers.next() }
+
+// turn is one commit in the making.
+type turn struct {
+	m          *Machine
+	now        clock.Time
+	caller     Caller
+	dev        *model.Device // the caller's, when it has joined
+	ifRev      *uint64
+	out        *Output
+	firstEvent int
+	dirty      bool
+	touched    []*model.Participant
+	tracks     []*model.Track
+}
+
+// touch marks the conference, and the rows under p (may be nil), as changed.
+func (t *turn) touch(p *model.Participant) {
+	t.dirty = true
+	if p != nil {
+		t.touched = append(t.touched, p)
+	}
+}
+
+// touchTrack marks a track and its publisher's row as changed.
+func (t *turn) touchTrack(k *model.Track) {
+	t.touch(k.Device.Part)
+	t.tracks = append(t.tracks, k)
+}
+
+// commit gives the turn its revision and stamps everything with it.
+func (t *turn) commit() {
+	if !t.dirty {
+		return
+	}
+	c := t.m.conf
+	c.Rev++
+	for _, p := range t.touched {
+		p.Rev = c.Rev
+	}
+	for _, k := range t.tracks {
+		k.Rev = c.Rev
+	}
+	by := t.caller.By.Subject
+	at := Wall(t.m.cfg.Anchor, t.now)
+	for i := t.firstEvent; i < len(t.out.Events); i++ {
+		e := &t.out.Events[i]
+		e.Conf, e.Rev, e.At = c.ID, c.Rev, at
+		if e.By == "" {
+			e.By = by
+		}
+	}
+}
+
+// event appends one for every subscriber of package conference.
+func (t *turn) event(name string, fields map[string]any) {
+	t.dirty = true
+	t.out.Events = append(t.out.Events, Event{Name: name, Fields: fields})
+}
+
+// tell appends an event for one session only.
+func (t *turn) tell(to ids.Session, name string, fields map[string]any) {
+	t.dirty = true
+	t.out.Events = append(t.out.Events, Event{Name: name, To: to, Fields: fields})
+}
+
+// effect appends work for the owner of the machine.
+func (t *turn) effect(e Effect) { t.out.Effects = append(t.out.Effects, e) }
+
+// role returns the caller's role: its row's when joined, else its principal's
+// if that is for this conference.
+func (t *turn) role() api.Role {
+	if t.dev != nil {
+		return t.dev.Part.Role
+	}
+	if t.forHere() {
+		return t.caller.By.Role
+	}
+	return ""
+}
+
+// forHere reports whether the caller's token is good for this conference.
+func (t *turn) forHere() bool {
+	r := t.caller.By.Room
+	return r == "" || r == t.m.conf.URI
+}
+
+// fresh checks a request's ifRev against the revision of what it is about.
+func (t *turn) fresh(rev uint64) error {
+	if t.ifRev != nil && *t.ifRev < rev {
+		e := fault.New(412, "stale", "the object has changed since")
+		e.Data = map[string]any{"rev": rev}
+		return e
+	}
+	return nil
+}
+
+func (m *Machine) nextOrder() uint64 {
+	m.order++
+	return m.order
+}
+
+// Wall formats an instant as the dateTime of events and documents, UTC with
+// milliseconds.
+func Wall(a clock.Anchor, t clock.Time) string {
+	return time.Unix(0, a.Unix+int64(t-a.Mono)).UTC().Format("2006-01-02T15:04:05.000Z")
+}

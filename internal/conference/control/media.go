@@ -1,0 +1,220 @@
+package control
+
+import (
+	"parley/api"
+	"parley/internal/base/fault"
+	"parley/internal/base/ids"
+	"parley/internal/conference/model"
+)
+
+// maxCandidates is the cap of section 4.3 on one media.candidate.
+const maxCandidates = 32
+
+// offer opens a negotiation. What the sections become is decided by the
+// machine's owner, who must follow with MediaNegotiated or MediaRefused.
+func offer(m *Machine, t *turn, p api.OfferParams) (any, error) {
+	s, err := m.mediaOf(t, p.MS)
+	if err != nil {
+		return nil, err
+	}
+	if s.State != model.Stable {
+		return nil, errState("a negotiation is running", s.Rev)
+	}
+	if p.Rev != 0 && p.Rev != s.Rev+1 { // 0: the caller keeps no count (WHIP, WHEP)
+		return nil, errState("rev must be the current one plus 1", s.Rev)
+	}
+	for _, cid := range p.Tracks {
+		if m.byCID(s, cid) == nil {
+			return nil, fault.New(404, "not-found", "tracks names a cid that is not published")
+		}
+	}
+	s.State = model.HaveRemoteOffer
+	return nil, nil
+}
+
+// mediaOf finds the caller's media session; an empty name means its first.
+func (m *Machine) mediaOf(t *turn, name string) (*model.MediaSession, error) {
+	id := ids.MediaSession(name)
+	if name == "" {
+		id = t.dev.MS
+	}
+	s := m.conf.Media[id]
+	if s == nil || s.Device != t.dev || s.Retiring != 0 {
+		return nil, fault.New(481, "no-session", "no such media session")
+	}
+	return s, nil
+}
+
+func (m *Machine) byCID(s *model.MediaSession, cid string) *model.Track {
+	for _, k := range s.Tracks {
+		if k.CID == cid {
+			return k
+		}
+	}
+	return nil
+}
+
+// Negotiated are the parameters of MediaNegotiated: what the answer gave.
+type Negotiated struct {
+	MS        ids.MediaSession
+	Bound     map[string]string // mid → cid, as in the offer; sections that were accepted
+	Active    []ids.Subscription
+	Restarted bool // the offer had new ICE credentials
+}
+
+// negotiated completes an offer: rev steps, tracks have their sections, and
+// others can be given sections for them.
+func negotiated(m *Machine, t *turn, p Negotiated) (any, error) {
+	s := m.conf.Media[p.MS]
+	if s == nil || s.State != model.HaveRemoteOffer {
+		return nil, errState("no negotiation is running", 0)
+	}
+	s.State = model.Stable
+	s.Rev++
+	if s.Link == model.LinkNew {
+		s.Link = model.LinkConnecting
+	}
+	if p.Restarted {
+		s.Restart = 0
+	}
+	m.bind(t, s, p.Bound)
+	for _, id := range p.Active {
+		if sub := m.conf.Subscriptions[id]; sub != nil && sub.State == model.SubRequested {
+			sub.State = model.SubActive
+			if sub.Want.Paused {
+				sub.State = model.SubPaused
+			}
+		}
+	}
+	return s.Rev, nil
+}
+
+// bind puts tracks on sections and tells everybody who may want them. A track
+// whose section now carries another one has ended.
+func (m *Machine) bind(t *turn, s *model.MediaSession, bound map[string]string) {
+	for mid, cid := range bound {
+		for _, k := range m.tracksOf(s.ID) {
+			if k.MID == mid && k.CID != cid {
+				m.endTrack(t, k, "replaced")
+			}
+		}
+	}
+	for _, k := range m.tracksOf(s.ID) {
+		for mid, cid := range bound {
+			if cid == k.CID && k.MID != mid {
+				k.MID = mid
+				m.offerAround(t, k)
+			}
+		}
+	}
+}
+
+// offerAround subscribes those who take everything, and wakes subscriptions
+// that were made before the track could be received.
+func (m *Machine) offerAround(t *turn, k *model.Track) {
+	t.touchTrack(k)
+	for _, s := range m.subsTo(k) {
+		t.effect(WantSub{s})
+	}
+	for _, d := range m.liveDevices() {
+		m.autoSubscribe(t, d, k)
+	}
+}
+
+// Refused are the parameters of MediaRefused and MediaReset.
+type Refused struct{ MS ids.MediaSession }
+
+func refused(m *Machine, _ *turn, p Refused) (any, error) {
+	if s := m.conf.Media[p.MS]; s != nil && s.State == model.HaveRemoteOffer {
+		s.State = model.Stable
+	}
+	return done(), nil
+}
+
+// mediaReset gives a media session a fresh connection: its client made a new
+// peer connection (another fingerprint), or the old link had failed. Tracks and
+// subscriptions live on. The result is the new connection's name.
+func mediaReset(m *Machine, t *turn, p Refused) (any, error) {
+	s := m.conf.Media[p.MS]
+	if s == nil {
+		return nil, errState("no such media session", 0)
+	}
+	t.effect(CloseMedia{s.ID, s.Conn, "reset"})
+	s.Conn, s.Link, s.LinkAt, s.Restart = m.cfg.IDs.Connection(), model.LinkNew, t.now, 0
+	return s.Conn, nil
+}
+
+// answer is refused always: the server never offers (section 5.1, mode
+// client-offers), so there is nothing to answer.
+func answer(m *Machine, t *turn, p api.OfferParams) (any, error) {
+	s, err := m.mediaOf(t, p.MS)
+	if err != nil {
+		return nil, err
+	}
+	return nil, errState("no offer of the server is open", s.Rev)
+}
+
+// candidate is accepted and ignored: an ICE-lite server sends no checks, so an
+// address that a client names is never used (RFC 8445, section 2.5).
+func candidate(m *Machine, t *turn, p api.CandidateParams) (any, error) {
+	if len(p.Candidates) > maxCandidates {
+		return nil, fault.New(413, "too-large", "at most %d candidates in a message", maxCandidates)
+	}
+	if _, err := m.mediaOf(t, p.MS); err != nil {
+		return nil, err
+	}
+	return done(), nil
+}
+
+// restartICE marks a restart as running: an offer with new credentials follows,
+// or, with credentials in the request (WHIP), the owner restarts at once.
+func restartICE(m *Machine, t *turn, p api.RestartICEParams) (any, error) {
+	s, err := m.mediaOf(t, p.MS)
+	if err != nil {
+		return nil, err
+	}
+	if (p.Ufrag == "") != (p.Pwd == "") || len(p.Ufrag) > 256 || len(p.Pwd) > 256 { // RFC 8839, section 5.4
+		return nil, errBadParams("ufrag and pwd")
+	}
+	if s.State != model.Stable || s.Link == model.LinkNew {
+		return nil, errState("nothing to restart", s.Rev)
+	}
+	if s.Restart != 0 && t.now.Sub(s.Restart) < m.cfg.Policy.RestartMax {
+		return nil, errState("a restart is running", s.Rev)
+	}
+	if p.Ufrag == "" {
+		s.Restart = t.now
+	}
+	return api.RestartICEResult{}, nil
+}
+
+// Heard are the parameters of TrackHeard and TrackLost.
+type Heard struct {
+	Track ids.Track
+	SSRC  uint32
+}
+
+// trackHeard notes the first packet.
+func trackHeard(m *Machine, t *turn, p Heard) (any, error) {
+	k := m.conf.Tracks[p.Track]
+	if k == nil || k.State == model.TrackLive {
+		return already(), nil
+	}
+	k.State = model.TrackLive
+	t.touchTrack(k)
+	return done(), nil
+}
+
+// trackLost ends a track whose source said BYE while its link lives. With the
+// link gone the tracks wait for another one.
+func trackLost(m *Machine, t *turn, p Heard) (any, error) {
+	k := m.conf.Tracks[p.Track]
+	if k == nil {
+		return already(), nil
+	}
+	if s := m.conf.Media[k.MS]; s == nil || s.Link != model.LinkConnected {
+		return already(), nil
+	}
+	m.endTrack(t, k, "bye")
+	return done(), nil
+}

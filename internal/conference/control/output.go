@@ -1,0 +1,89 @@
+package control
+
+import (
+	"encoding/json"
+
+	"parley/api"
+	"parley/internal/base/ids"
+	"parley/internal/conference/model"
+)
+
+// Event is one moment, told to subscribers of package conference or, with To,
+// to one session. Events inform; the document is the truth.
+type Event struct {
+	Name   string
+	Conf   ids.Conference
+	Rev    uint64
+	At     string
+	By     string      // user entity; empty: the focus itself
+	To     ids.Session // empty: every subscriber
+	Fields map[string]any
+}
+
+// JSON returns the event's body: its fields with conf, rev, at and by.
+func (e Event) JSON() json.RawMessage {
+	m := make(map[string]any, len(e.Fields)+4)
+	for k, v := range e.Fields {
+		m[k] = v
+	}
+	m["conf"], m["rev"], m["at"] = e.Conf, e.Rev, e.At
+	if e.By != "" {
+		m["by"] = e.By
+	}
+	b, err := json.Marshal(m)
+	if err != nil { // fields are strings, numbers and booleans of our own
+		panic("control: event does not marshal: " + err.Error())
+	}
+	return b
+}
+
+// Effect is work that a commit leaves to the machine's owner, to be done in
+// order. One of the types below.
+type Effect interface{ effect() }
+
+// CloseMedia ends the transport of a media session.
+type CloseMedia struct {
+	MS     ids.MediaSession
+	Conn   ids.Connection
+	Reason string
+}
+
+// EndTrack takes a track away from the media side.
+type EndTrack struct {
+	Track ids.Track
+	MS    ids.MediaSession
+}
+
+// MuteTrack stops or resumes forwarding.
+type MuteTrack struct {
+	Track ids.Track
+	Muted bool
+}
+
+// WantSub says that a subscription is new, or wants something else, or that
+// its track can be received from now on.
+type WantSub struct{ Sub *model.Subscription }
+
+// EndSub ends a subscription.
+type EndSub struct {
+	Sub   ids.Subscription
+	MS    ids.MediaSession
+	Track ids.Track
+}
+
+// SayGoodbye ends a session from the server's side.
+type SayGoodbye struct {
+	Session ids.Session
+	Goodbye api.Goodbye
+}
+
+// Finished is the last effect: the conference has ended.
+type Finished struct{ Reason string }
+
+func (CloseMedia) effect() {}
+func (EndTrack) effect()   {}
+func (MuteTrack) effect()  {}
+func (WantSub) effect()    {}
+func (EndSub) effect()     {}
+func (SayGoodbye) effect() {}
+func (Finished) effect()   {}

@@ -1,0 +1,143 @@
+package control
+
+import (
+	"parley/api"
+	"parley/internal/base/ids"
+	"parley/internal/conference/model"
+)
+
+// Fact is the parameter of facts that carry nothing but their session.
+type Fact struct{}
+
+// sessionSuspended notes that the channel is lost. Others see reachability and
+// nothing else until the grace is over.
+func sessionSuspended(m *Machine, t *turn, _ Fact) (any, error) {
+	d := t.dev
+	if d == nil || d.Reach == model.ReachSuspended {
+		return already(), nil
+	}
+	d.Reach, d.Suspend = model.ReachSuspended, t.now
+	t.touch(d.Part)
+	s, since := d.Session, t.now
+	m.at(t.now.Add(m.cfg.Policy.Grace), func(t *turn) {
+		if d.Session == s && d.Suspend == since {
+			m.deviceGone(t, d, model.Failed, lost, "")
+		}
+	})
+	return done(), nil
+}
+
+// lost is the reason of RFC 3326 form for a channel that did not come back.
+const lost = `SIP;cause=408;text="Connection lost"`
+
+// sessionResumed takes a suspended device back with everything it had. One
+// that is too late is told to join again.
+func sessionResumed(m *Machine, t *turn, _ Fact) (any, error) {
+	d := t.dev
+	if d == nil {
+		t.effect(SayGoodbye{t.caller.Session, api.Goodbye{Kind: "goodbye", Action: "reconnect", Reason: "expired"}})
+		return already(), nil
+	}
+	if d.Reach == model.ReachOK {
+		return already(), nil
+	}
+	d.Reach, d.Suspend = model.ReachOK, 0
+	t.touch(d.Part)
+	return done(), nil
+}
+
+// Closed are the parameters of SessionClosed.
+type Closed struct{ Reason string }
+
+// sessionClosed ends the session's device. A session that said it was leaving
+// has departed; any other end is a failure.
+func sessionClosed(m *Machine, t *turn, p Closed) (any, error) {
+	if t.dev == nil {
+		return already(), nil
+	}
+	switch p.Reason {
+	case "leave", "bye", "deleted":
+		m.deviceGone(t, t.dev, model.Departed, "", "")
+	case "", "grace":
+		m.deviceGone(t, t.dev, model.Failed, lost, "")
+	default:
+		m.deviceGone(t, t.dev, model.Failed, p.Reason, "")
+	}
+	return done(), nil
+}
+
+// joinUndone takes back a join whose offer was refused in the same breath:
+// nobody has seen it, so nothing lingers.
+func joinUndone(m *Machine, t *turn, _ Fact) (any, error) {
+	d := t.dev
+	if d == nil {
+		return already(), nil
+	}
+	m.deviceGone(t, d, model.Failed, "refused", "")
+	m.forget(t, d)
+	return done(), nil
+}
+
+// Link are the parameters of LinkChanged.
+type Link struct {
+	Conn  ids.Connection
+	State model.LinkState
+	Why   string
+}
+
+// linkChanged follows the transport. A link that failed may be replaced by an
+// offer within the grace when signalling is up; an HTTP resource has no other
+// sign of life than its link, so its device goes with it.
+func linkChanged(m *Machine, t *turn, p Link) (any, error) {
+	s := m.byConn(p.Conn)
+	if s == nil || s.Link == p.State {
+		return already(), nil
+	}
+	s.Link, s.LinkAt = p.State, t.now
+	d := s.Device
+	switch {
+	case p.State == model.LinkConnected:
+		m.retireOthers(t, d, s)
+	case p.State == model.LinkFailed && s.Retiring != 0:
+		m.retire(t, s, "replaced")
+	case p.State == model.LinkFailed && d.Dialect != "ws":
+		m.mediaGone(t, s)
+	case p.State == model.LinkFailed:
+		conn := s.Conn
+		m.at(t.now.Add(m.cfg.Policy.Grace), func(t *turn) {
+			if s.Link == model.LinkFailed && s.Conn == conn {
+				m.mediaGone(t, s)
+			}
+		})
+	}
+	return done(), nil
+}
+
+// mediaGone puts out a device whose transport will not come back.
+func (m *Machine) mediaGone(t *turn, s *model.MediaSession) {
+	session := s.Device.Session
+	m.deviceGone(t, s.Device, model.Failed, lost, "")
+	t.effect(SayGoodbye{session, api.Goodbye{Kind: "goodbye", Action: "reconnect", Reason: "media-failed"}})
+}
+
+// retireOthers closes what a replaced load left behind, now that the new one
+// carries media.
+func (m *Machine) retireOthers(t *turn, d *model.Device, s *model.MediaSession) {
+	if s.ID != d.MS {
+		return
+	}
+	for _, o := range m.sessionsOf(d) {
+		if o != s {
+			m.retire(t, o, "replaced")
+		}
+	}
+}
+
+func (m *Machine) byConn(c ids.Connection) *model.MediaSession {
+	for _, s := range m.conf.Media {
+		if s.Conn == c {
+			return s
+		}
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package control
+
+import (
+	"encoding/json"
+
+	"parley/api"
+	"parley/internal/conference/model"
+	"parley/internal/conference/policy"
+)
+
+// Internal facts: commands that only the machine's owner gives.
+const (
+	SessionSuspended = "session.suspended"
+	SessionResumed   = "session.resumed"
+	SessionClosed    = "session.closed"
+	JoinUndone       = "join.undone"
+	MediaNegotiated  = "media.negotiated"
+	MediaRefused     = "media.refused"
+	MediaReset       = "media.reset"
+	LinkChanged      = "link.changed"
+	TrackHeard       = "track.heard"
+	TrackLost        = "track.lost"
+	SubDenied        = "subscription.denied"
+	NodeStopping     = "node.stopping"
+)
+
+// handler is one row of the command table.
+type handler struct {
+	who      policy.Who
+	internal bool
+	ended    bool // may be given to a conference that is ending or has ended
+	decode   func(json.RawMessage) (any, error)
+	run      func(*Machine, *turn, any) (any, error)
+}
+
+// Callers of a row. The rest is in the handlers, where it depends on state.
+var (
+	anyJoined = policy.Who{Min: api.RoleObserver}
+	publisher = policy.Who{Min: api.RoleAttendee}
+	outside   = policy.Who{Outside: true}
+)
+
+// table has one row per method of section 4.5 and per internal fact.
+var table map[string]handler
+
+func init() { // in init, since handlers refer to the table through Decode
+	table = map[string]handler{
+		api.ConferenceStart:  row(outside, startConference).whenEnded(),
+		api.ConferenceEnd:    row(outside, endConference).whenEnded(),
+		api.ConferenceJoin:   row(outside, join),
+		api.ConferenceLeave:  row(outside, leave).whenEnded(),
+		api.MediaOffer:       row(anyJoined, offer),
+		api.MediaAnswer:      row(anyJoined, answer),
+		api.MediaCandidate:   row(anyJoined, candidate),
+		api.MediaRestartICE:  row(anyJoined, restartICE),
+		api.TrackPublish:     row(publisher, publish),
+		api.TrackUnpublish:   row(anyJoined, unpublish),
+		api.TrackSubscribe:   row(anyJoined, subscribe),
+		api.TrackUnsubscribe: row(anyJoined, unsubscribe),
+		api.TrackMute:        row(anyJoined, mute),
+		api.TrackUnmute:      row(anyJoined, unmute),
+
+		SessionSuspended: fact(sessionSuspended),
+		SessionResumed:   fact(sessionResumed),
+		SessionClosed:    fact(sessionClosed),
+		JoinUndone:       fact(joinUndone),
+		MediaNegotiated:  fact(negotiated),
+		MediaRefused:     fact(refused),
+		MediaReset:       fact(mediaReset),
+		LinkChanged:      fact(linkChanged),
+		TrackHeard:       fact(trackHeard),
+		TrackLost:        fact(trackLost),
+		SubDenied:        fact(subDenied),
+		NodeStopping:     fact(nodeStopping),
+	}
+}
+
+// row makes a client's command out of a handler with typed parameters.
+func row[P any](who policy.Who, run func(*Machine, *turn, P) (any, error)) handler {
+	return handler{
+		who: who,
+		decode: func(raw json.RawMessage) (any, error) {
+			var p P
+			err := decodeParams(raw, &p)
+			return p, err
+		},
+		run: typed(run),
+	}
+}
+
+// fact makes an internal command out of a handler.
+func fact[P any](run func(*Machine, *turn, P) (any, error)) handler {
+	return handler{internal: true, run: typed(run)}
+}
+
+func typed[P any](run func(*Machine, *turn, P) (any, error)) func(*Machine, *turn, any) (any, error) {
+	return func(m *Machine, t *turn, params any) (any, error) {
+		p, ok := params.(P)
+		if !ok {
+			return nil, errBadParams("parameters of another method")
+		}
+		return run(m, t, p)
+	}
+}
+
+func (h handler) whenEnded() handler {
+	h.ended = true
+	return h
+}
+
+// Decode parses a client's parameters. A method that clients cannot give is
+// unknown here.
+func Decode(method string, raw json.RawMessage) (any, error) {
+	h, ok := table[method]
+	if !ok || h.internal {
+		return nil, errUnknownMethod()
+	}
+	return h.decode(raw)
+}
+
+// Methods lists what clients can ask for, in no order.
+func Methods() []string {
+	var out []string
+	for name, h := range table {
+		if !h.internal {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// admit checks what is the same for every command: the conference's phase, and
+// the caller's being in it with a role that may.
+func (h handler) admit(m *Machine, t *turn) error {
+	t.dev = m.bySession[t.caller.Session]
+	if h.internal {
+		return nil
+	}
+	over := m.conf.Phase == model.Ending || m.conf.Phase == model.Ended
+	switch {
+	case over && !h.ended:
+		return errGone()
+	case h.who.Outside:
+		return nil
+	case m.conf.Phase == model.Scheduled:
+		return errNotFound()
+	case t.dev == nil:
+		return errNotJoined()
+	case !h.who.Allows(t.dev.Part.Role):
+		return errForbidden()
+	}
+	return nil
+}

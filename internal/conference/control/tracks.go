@@ -1,0 +1,304 @@
+package control
+
+import (
+	"cmp"
+	"slices"
+
+	"parley/api"
+	"parley/internal/base/fault"
+	"parley/internal/base/ids"
+	"parley/internal/conference/model"
+	"parley/internal/conference/policy"
+)
+
+// labels maps a source to its conference-level medium (RFC 4575 available-media).
+var labels = map[string]string{
+	"microphone": "a0", "camera": "v0", "screen": "s0", "screenAudio": "sa0",
+}
+
+// defaultSource is what an unnamed source of a kind is taken for.
+var defaultSource = map[string]string{"audio": "microphone", "video": "camera"}
+
+// Labels lists the conference-level media in a fixed order: label, kind, text.
+var Labels = [][3]string{
+	{"a0", "audio", ""}, {"v0", "video", ""}, {"s0", "video", "Slides"}, {"sa0", "audio", "Slides"},
+}
+
+func publish(m *Machine, t *turn, p api.PublishParams) (any, error) {
+	d := t.dev
+	if err := m.checkTrack(d.Part.Role, nil, m.tracksOf(d.MS), p); err != nil {
+		return nil, err
+	}
+	k := m.addTrack(t, d, p)
+	return api.PublishResult{CID: k.CID, Track: string(k.ID)}, nil
+}
+
+// checkTracks checks what a join wants to publish, as if one after another.
+func (m *Machine) checkTracks(role api.Role, old *model.Device, ps []api.PublishParams) error {
+	var have []*model.Track
+	for _, p := range ps {
+		if err := m.checkTrack(role, old, have, p); err != nil {
+			return err
+		}
+		have = append(have, &model.Track{CID: p.CID, Source: p.Source})
+	}
+	return nil
+}
+
+// checkTrack checks one track against those the device has. Screens of the
+// device replaced do not count, since they go with the old load.
+func (m *Machine) checkTrack(role api.Role, replaced *model.Device, have []*model.Track, p api.PublishParams) error {
+	source := cmp.Or(p.Source, defaultSource[p.Kind])
+	switch {
+	case p.Kind != "audio" && p.Kind != "video":
+		return fault.New(415, "unsupported-media", "kind is audio or video")
+	case labels[source] == "" || kindOf(source) != p.Kind:
+		return errBadParams("source")
+	case !validToken(p.CID):
+		return errBadParams("cid")
+	case p.Stream != "" && !validToken(p.Stream):
+		return errBadParams("stream")
+	case len(p.RIDs) > maxRIDs || slices.ContainsFunc(p.RIDs, func(r string) bool { return !ids.ValidName(r) }):
+		return errBadParams("rids")
+	case !m.cfg.Policy.MayPublish(role, source):
+		return errForbidden()
+	case len(have) >= m.cfg.Policy.MaxTracks:
+		return fault.New(429, "too-many-tracks", "at most %d tracks per device", m.cfg.Policy.MaxTracks)
+	case slices.ContainsFunc(have, func(k *model.Track) bool { return k.CID == p.CID }):
+		return fault.New(409, "duplicate", "this cid is published already")
+	case source == "screen" && m.screensFull(replaced):
+		return fault.New(409, "conflict", "another screen is being shared")
+	}
+	return nil
+}
+
+func kindOf(source string) string {
+	if source == "microphone" || source == "screenAudio" {
+		return "audio"
+	}
+	return "video"
+}
+
+func isScreen(source string) bool { return source == "screen" }
+
+func (m *Machine) screensFull(except *model.Device) bool {
+	limit, n := m.cfg.Policy.MaxScreens, 0
+	for _, k := range m.conf.Tracks {
+		if isScreen(k.Source) && k.Device != except && m.conf.Media[k.MS].Retiring == 0 {
+			n++
+		}
+	}
+	return limit > 0 && n >= limit
+}
+
+// addTrack announces a checked track. It is flagged as muted by the focus when
+// a moderator had muted this participant's source before.
+func (m *Machine) addTrack(t *turn, d *model.Device, p api.PublishParams) *model.Track {
+	source := cmp.Or(p.Source, defaultSource[p.Kind])
+	k := &model.Track{
+		ID: m.cfg.IDs.Track(), CID: p.CID, Device: d, MS: d.MS, Kind: p.Kind, Source: source,
+		Label: labels[source], Stream: m.stream(d, p.Stream, source), SrcID: m.cfg.IDs.Source(),
+		RIDs: p.RIDs, State: model.TrackAnnounced, SelfMuted: p.Muted,
+		FocusMuted: d.Part.FocusMuted[source], Order: m.nextOrder(),
+	}
+	m.conf.Tracks[k.ID] = k
+	ms := m.conf.Media[d.MS]
+	ms.Tracks = append(ms.Tracks, k)
+	t.touchTrack(k)
+	m.settleStatus(d)
+	t.event("track.published", map[string]any{
+		"track": k.ID, "user": d.Part.User, "device": d.ID, "kind": k.Kind, "source": k.Source,
+		"label": k.Label, "stream": k.Stream,
+	})
+	return k
+}
+
+// stream names the synchronisation group: tracks of one msid stream of the
+// client, or by default camera with microphone and screen with its sound.
+func (m *Machine) stream(d *model.Device, wish, source string) ids.Stream {
+	key := cmp.Or(wish, map[bool]string{true: "screen", false: "user"}[isScreen(source) || source == "screenAudio"])
+	if d.Streams == nil {
+		d.Streams = map[string]ids.Stream{}
+	}
+	if s, ok := d.Streams[key]; ok {
+		return s
+	}
+	s := m.cfg.IDs.Stream()
+	if len(d.Streams) < 2*m.cfg.Policy.MaxTracks { // a client that invents names gets ungrouped streams
+		d.Streams[key] = s
+	}
+	return s
+}
+
+func unpublish(m *Machine, t *turn, p api.TrackParams) (any, error) {
+	k := m.conf.Tracks[ids.Track(p.Track)]
+	if k == nil {
+		return already(), nil
+	}
+	if k.Device != t.dev && !policy.AtLeast(t.dev.Part.Role, api.RoleModerator) {
+		return nil, errNotModerator()
+	}
+	if err := t.fresh(k.Rev); err != nil {
+		return nil, err
+	}
+	m.endTrack(t, k, "unpublished")
+	return done(), nil
+}
+
+// endTrack ends a track for good, and every subscription to it.
+func (m *Machine) endTrack(t *turn, k *model.Track, reason string) {
+	k.State = model.TrackEnded
+	delete(m.conf.Tracks, k.ID)
+	if s := m.conf.Media[k.MS]; s != nil {
+		s.Tracks = slices.DeleteFunc(s.Tracks, func(o *model.Track) bool { return o == k })
+	}
+	m.ended.add(k.ID)
+	t.touch(k.Device.Part)
+	m.settleStatus(k.Device)
+	t.effect(EndTrack{k.ID, k.MS})
+	for _, s := range m.subsTo(k) {
+		m.dropSub(t, s)
+	}
+	t.event("track.ended", map[string]any{
+		"track": k.ID, "user": k.Device.Part.User, "device": k.Device.ID, "reason": reason,
+	})
+}
+
+func mute(m *Machine, t *turn, p api.MuteParams) (any, error) {
+	k, err := m.muteTarget(t, p)
+	if err != nil {
+		return nil, err
+	}
+	flag := &k.SelfMuted
+	if k.Device != t.dev {
+		flag = &k.FocusMuted
+	}
+	if *flag {
+		return already(), nil
+	}
+	if err := t.fresh(k.Rev); err != nil {
+		return nil, err
+	}
+	was := k.Muted()
+	*flag = true
+	if k.Device != t.dev {
+		k.Device.Part.FocusMuted[k.Source] = true
+	}
+	m.muteChanged(t, k, was)
+	return done(), nil
+}
+
+func unmute(m *Machine, t *turn, p api.MuteParams) (any, error) {
+	k, err := m.muteTarget(t, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.fresh(k.Rev); err != nil {
+		return nil, err
+	}
+	if k.Device == t.dev {
+		return m.unmuteSelf(t, k)
+	}
+	was := k.Muted()
+	if !k.SelfMuted && !k.FocusMuted {
+		return already(), nil
+	}
+	if k.FocusMuted {
+		k.FocusMuted = false
+		delete(k.Device.Part.FocusMuted, k.Source)
+		m.muteChanged(t, k, was)
+	}
+	if k.SelfMuted { // nobody but its owner opens a microphone
+		t.tell(k.Device.Session, "unmute.requested", map[string]any{"track": k.ID})
+	}
+	return done(), nil
+}
+
+func (m *Machine) unmuteSelf(t *turn, k *model.Track) (any, error) {
+	if k.FocusMuted {
+		return nil, fault.New(403, "focus-muted", "a moderator muted this track")
+	}
+	if !k.SelfMuted {
+		return already(), nil
+	}
+	k.SelfMuted = false
+	m.muteChanged(t, k, true)
+	return done(), nil
+}
+
+// muteTarget finds the track and checks that the caller may touch its flags.
+func (m *Machine) muteTarget(t *turn, p api.MuteParams) (*model.Track, error) {
+	id := ids.Track(p.Track)
+	k := m.conf.Tracks[id]
+	switch {
+	case k == nil && m.ended.has(id):
+		return nil, errTrackEnded()
+	case k == nil:
+		return nil, errNoTrack()
+	case k.Device != t.dev && !policy.AtLeast(t.dev.Part.Role, api.RoleModerator):
+		return nil, errNotModerator()
+	}
+	return k, nil
+}
+
+func (m *Machine) muteChanged(t *turn, k *model.Track, was bool) {
+	t.touchTrack(k)
+	m.settleStatus(k.Device)
+	if k.Muted() != was {
+		t.effect(MuteTrack{k.ID, k.Muted()})
+	}
+	t.event("track.muted", map[string]any{
+		"track": k.ID, "user": k.Device.Part.User, "muted": k.Muted(), "mutedBy": MutedBy(k),
+	})
+}
+
+// MutedBy names the flags that are set: "", "self", "focus" or "both".
+func MutedBy(k *model.Track) string {
+	switch {
+	case k.SelfMuted && k.FocusMuted:
+		return "both"
+	case k.SelfMuted:
+		return "self"
+	case k.FocusMuted:
+		return "focus"
+	}
+	return ""
+}
+
+// settleStatus derives muted-via-focus: every published medium is focus-muted.
+func (m *Machine) settleStatus(d *model.Device) {
+	if d.Status != model.Connected && d.Status != model.MutedViaFocus {
+		return
+	}
+	n, muted := 0, 0
+	for _, k := range m.tracksOf(d.MS) {
+		n++
+		if k.FocusMuted {
+			muted++
+		}
+	}
+	d.Status = model.Connected
+	if n > 0 && n == muted {
+		d.Status = model.MutedViaFocus
+	}
+}
+
+// tracksOf lists the tracks of a media session in order of publishing.
+func (m *Machine) tracksOf(id ids.MediaSession) []*model.Track {
+	if s := m.conf.Media[id]; s != nil {
+		return slices.Clone(s.Tracks)
+	}
+	return nil
+}
+
+// boundTracks lists every track that can be received, in order of publishing.
+func (m *Machine) boundTracks() []*model.Track {
+	var out []*model.Track
+	for _, k := range m.conf.Tracks {
+		if k.Bound() {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, func(a, b *model.Track) int { return cmp.Compare(a.Order, b.Order) })
+	return out
+}
