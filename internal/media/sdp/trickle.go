@@ -39,7 +39,7 @@ func ParseTrickleFragment(b []byte) (*TrickleFragment, error) {
 	if err := checkCaps(b); err != nil {
 		return nil, err
 	}
-	p := fragmentParser{out: &TrickleFragment{}, ended: map[int]bool{}}
+	p := fragmentParser{out: &TrickleFragment{}}
 	for _, line := range strings.Split(string(b), "\n") {
 		line = strings.TrimRight(line, "\r")
 		var err error
@@ -65,8 +65,8 @@ type fragmentParser struct {
 	out        *TrickleFragment
 	creds      builder // of the level being read
 	candidates int
-	ended      map[int]bool
-	any        bool
+	endAll     bool // end-of-candidates at session level
+	any        bool // something about ICE was said
 }
 
 func (p *fragmentParser) section(v string) error {
@@ -136,7 +136,7 @@ func (p *fragmentParser) attribute(key, v string) error {
 		// At session level it means all sections (RFC 8840, section 4.2).
 		p.any = true
 		if s == nil {
-			p.ended[-1] = true
+			p.endAll = true
 		} else {
 			s.End = true
 		}
@@ -151,7 +151,7 @@ func (p *fragmentParser) finish() (*TrickleFragment, error) {
 	seen := map[string]bool{}
 	for i := range p.out.Sections {
 		s := &p.out.Sections[i]
-		s.End = s.End || p.ended[-1]
+		s.End = s.End || p.endAll
 		if s.MID == "" || seen[s.MID] {
 			return nil, bad("fragment section without mid or with mid %s twice", quote(s.MID))
 		}
