@@ -102,3 +102,13 @@ type Element interface {
 	// Tick does what time asks for and returns the next instant it wants (zero: none).
 	Tick(now clock.Time, out *Batch) clock.Time
 }
+
+// Upstream takes what elements ask of publishers; the engine coalesces it at the
+// publisher's own shard.
+type Upstream interface {
+	// RequestKeyframe asks for a decodable picture of one layer, soon.
+	RequestKeyframe(now clock.Time, t TrackID, layer uint8)
+}
+
+// Shrink gives back what a Grow at off got beyond n bytes; only right after it.
+func (b *Batch) Shrink(off uint32, n int) { b.arena = b.arena[:int(off)+n] }

@@ -77,7 +77,7 @@ func (it *Iter) Next(p *Packet) bool {
 			return false
 		}
 		pad := int(body[len(body)-1])
-		if pad == 0 || pad > len(body) || pad%4 != 0 {
+		if pad == 0 || pad > len(body) {
 			it.bad = true
 			return false
 		}

@@ -1,0 +1,50 @@
+package rewrite
+
+import (
+	"encoding/binary"
+
+	"parley/internal/media/graph"
+	"parley/internal/media/plane"
+	"parley/internal/media/rtp"
+)
+
+// Hop is what is made anew for each packet of a leg.
+type Hop struct {
+	MID     string // written when not empty
+	TWSeq   uint16 // transport-wide number
+	AbsSend uint32 // 24 bits
+}
+
+// Header writes the header of p as f and hop want it and returns its length.
+// used tells whether the transport-wide number was written.
+func (m *Map) Header(b []byte, f *rtp.Fields, hop *Hop, p *graph.Packet) (n int, used bool) {
+	var w rtp.Writer
+	w.Begin(b, f, p.Hdr.TwoByte() || m.Dst[plane.ExtMID] > 14 || m.Dst[plane.ExtTransportCC] > 14)
+	if id := m.Dst[plane.ExtTransportCC]; id != 0 {
+		if s := w.Space(id, 2); s != nil {
+			binary.BigEndian.PutUint16(s, hop.TWSeq)
+			used = true
+		}
+	}
+	if id := m.Dst[plane.ExtAbsSendTime]; id != 0 {
+		if s := w.Space(id, 3); s != nil {
+			s[0], s[1], s[2] = uint8(hop.AbsSend>>16), uint8(hop.AbsSend>>8), uint8(hop.AbsSend)
+		}
+	}
+	if p.Hdr.ExtLen != 0 {
+		for it := p.Hdr.Exts(p.Buf.B[:]); it.Next(); {
+			if it.ID < maxExtID {
+				w.Add(m.exts[it.ID], it.Data)
+			}
+		}
+	}
+	if hop.MID != "" {
+		if s := w.Space(m.Dst[plane.ExtMID], len(hop.MID)); s != nil {
+			copy(s, hop.MID)
+		}
+	}
+	return w.End(), used
+}
+
+// AbsSendTime converts a 64-bit NTP time to the 24-bit 6.18 fixed point form.
+func AbsSendTime(ntp uint64) uint32 { return uint32(ntp>>14) & 0xffffff }

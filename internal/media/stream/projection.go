@@ -1,0 +1,349 @@
+package stream
+
+import (
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/base/seqnum"
+	"parley/internal/media/graph"
+	"parley/internal/media/payload"
+	"parley/internal/media/rewrite"
+	"parley/internal/media/rtp"
+)
+
+// Projection is one source as one leg receives it, under an SSRC of the leg
+// (RFC 7667, section 3.7); in a slot the source changes and the SSRC stays
+// (section 3.6.2). Outgoing numbers are consecutive over what is sent; a packet
+// lost on its way to us keeps its number free until it is repaired.
+type Projection struct {
+	SSRC, RTXSSRC uint32
+	Slot          bool // sources change: name them in CSRC
+	CNAME         string
+	Width         int // wanted size, 0 = any
+	Dead          bool
+	FractionLost  float64
+	Packets       uint32 // sent, for the SR (rule C9: counted on this leg)
+	Octets        uint32
+	LastSent      clock.Time
+
+	leg    *Egress
+	src    *Source // what should be shown
+	sect   *Section
+	info   *Info // of the source the map was made for
+	m      rewrite.Map
+	segs   []segment
+	next   int64 // next outgoing number
+	layer  int8  // being forwarded, -1 none
+	target int8  // wanted, -1 none
+	epoch  uint32
+	paused bool
+	acked  bool // a report came: the receiver knows the MID
+	lastTS uint32
+	lastAt clock.Time // arrival of the last forwarded packet
+	asked  clock.Time
+
+	rtxSeq  uint16
+	credit  int
+	resends *[resendSlots]resend
+}
+
+// Source returns what the projection shows or is about to show.
+func (p *Projection) Source() *Source { return p.src }
+
+// Attach gives the projection a source and a section. Pictures wait for a
+// keyframe, which is asked for; in a slot the old source goes on until then.
+func (p *Projection) Attach(now clock.Time, src *Source, sect *Section) {
+	changed := src != p.src
+	p.sect, p.info = sect, nil
+	if !changed {
+		return
+	}
+	p.src = src
+	if src == nil {
+		p.layer = -1
+		return
+	}
+	p.epoch = src.Epoch
+	p.target, p.asked = -1, 0
+	if len(p.segs) == 0 || !p.Slot {
+		p.layer = -1
+	}
+	p.seek(now)
+}
+
+// Pause stops and resumes; what passes meanwhile is left out, not lost.
+func (p *Projection) Pause(now clock.Time, paused bool) {
+	if p.paused == paused {
+		return
+	}
+	p.paused = paused
+	if paused {
+		p.layer, p.target = -1, -1
+		return
+	}
+	p.seek(now)
+}
+
+// seek asks for the keyframe to start or switch with.
+func (p *Projection) seek(now clock.Time) {
+	if p.src == nil || p.paused || !p.src.Video() {
+		return
+	}
+	p.target = int8(p.src.Pick(now, p.Width))
+	p.asked = now
+	p.leg.Env.Up.RequestKeyframe(now, p.src.ID, uint8(max(0, p.target)))
+}
+
+// RequestKeyframe passes on what the receiver asked for: its current layer.
+func (p *Projection) RequestKeyframe(now clock.Time) {
+	if p.src == nil || p.paused || !p.src.Video() {
+		return
+	}
+	p.leg.Env.Up.RequestKeyframe(now, p.src.ID, uint8(max(0, p.layer)))
+}
+
+// askAgain is the pause between keyframe requests of a waiting receiver.
+const askAgain = 500 * time.Millisecond
+
+// Review looks whether another layer would be better now and asks again for
+// keyframes that have not come.
+func (p *Projection) Review(now clock.Time) {
+	if p.src == nil || p.paused || !p.src.Video() {
+		return
+	}
+	want := int8(p.src.Pick(now, p.Width))
+	if want < 0 || (want == p.layer && p.shows(p.src)) {
+		p.target = -1
+		return
+	}
+	p.target = want
+	if now.Sub(p.asked) >= askAgain {
+		p.asked = now
+		p.leg.Env.Up.RequestKeyframe(now, p.src.ID, uint8(want))
+	}
+}
+
+// shows reports whether s is what is being forwarded.
+func (p *Projection) shows(s *Source) bool {
+	return len(p.segs) > 0 && p.segs[len(p.segs)-1].src == s
+}
+
+// Takes reports whether packets of s concern this projection: its source, or
+// in a slot the one before until the new one has its keyframe.
+func (p *Projection) Takes(s *Source) bool {
+	return s == p.src || (p.Slot && p.layer >= 0 && p.shows(s))
+}
+
+// Forward sends one packet of a source that the projection takes.
+func (p *Projection) Forward(now clock.Time, in *graph.Packet, s *Source, out *graph.Batch) {
+	if p.paused || p.Dead || p.sect == nil || s.Info == nil {
+		return
+	}
+	if s == p.src && s.Epoch != p.epoch {
+		p.epoch = s.Epoch
+		p.layer = -1
+		p.seek(now)
+	}
+	if int8(in.Layer) != p.layer || !p.shows(s) {
+		if !p.mayStart(now, in, s) {
+			p.late(now, in, s, out)
+			return
+		}
+		p.start(in, s)
+	} else if !p.follow(in, s) {
+		p.late(now, in, s, out)
+		return
+	}
+	g := &p.segs[len(p.segs)-1]
+	if empty(in) {
+		return
+	}
+	p.lastTS, p.lastAt = in.Hdr.TS+g.ts, in.Arrival
+	p.send(now, in, g, out)
+}
+
+// empty reports padding alone, a publisher's bandwidth probe.
+func empty(in *graph.Packet) bool { return in.Hdr.PayloadOff == in.Hdr.PayloadEnd }
+
+// follow continues the current segment; false if the packet is not ahead of it.
+func (p *Projection) follow(in *graph.Packet, s *Source) bool {
+	g := &p.segs[len(p.segs)-1]
+	switch d := in.ExtSeq - g.last; {
+	case d <= 0:
+		return false
+	case d > bigGap:
+		p.start(in, s) // too much to keep numbers for
+	case empty(in): // left out, but numbers of lost ones before it stay reserved
+		p.next = in.ExtSeq + g.delta
+		p.skip(in, g)
+	default:
+		g.last = in.ExtSeq
+		p.next = in.ExtSeq + g.delta + 1
+	}
+	return true
+}
+
+// bigGap is the most numbers kept free for packets that may yet be repaired.
+const bigGap = 1000
+
+// late sends a repaired or reordered packet under the number kept for it.
+func (p *Projection) late(now clock.Time, in *graph.Packet, s *Source, out *graph.Batch) {
+	if !in.Repaired {
+		return
+	}
+	if g := bySource(p.segs, &s.Layers[in.Layer].Hist, in.ExtSeq); g != nil {
+		p.send(now, in, g, out)
+	}
+}
+
+// mayStart reports whether a switch to this packet's layer may happen here.
+func (p *Projection) mayStart(now clock.Time, in *graph.Packet, s *Source) bool {
+	switch {
+	case s != p.src || in.Repaired || empty(in):
+		return false
+	case !s.Video():
+		return true
+	case !in.Keyframe:
+		return false
+	case p.target >= 0:
+		return int8(in.Layer) == p.target
+	}
+	// Nothing chosen yet: take the first picture, unless a better one is known.
+	pick := p.src.Pick(now, p.Width)
+	return (p.layer < 0 || !p.shows(s)) && (pick < 0 || pick == int(in.Layer))
+}
+
+// start begins a segment with this packet.
+func (p *Projection) start(in *graph.Packet, s *Source) {
+	l := &s.Layers[in.Layer]
+	g := segment{src: s, hist: &l.Hist, layer: in.Layer, gen: l.Gen, last: in.ExtSeq - 1}
+	if len(p.segs) == 0 {
+		r := p.leg.Env.Random32()
+		p.next = int64(r&0x7fff) + 1<<16
+		g.ts = p.leg.Env.Random32()
+		p.credit = firstCredit
+		p.rtxSeq = uint16(r >> 16)
+	} else if prev := &p.segs[len(p.segs)-1]; prev.hist == g.hist && prev.gen == g.gen {
+		g.ts, g.pic, g.tl0 = prev.ts, prev.pic, prev.tl0
+	} else {
+		g.ts = p.align(in, s, prev)
+		p.alignVP8(in, &g, prev)
+	}
+	g.out = p.next
+	g.delta = p.next - in.ExtSeq
+	p.segs = push(p.segs, g)
+	p.next++
+	p.segs[len(p.segs)-1].last = in.ExtSeq
+	if p.src == s {
+		p.target = -1
+	}
+	p.layer = int8(in.Layer)
+	p.lastTS, p.lastAt = in.Hdr.TS+g.ts, in.Arrival
+	p.leg.WantReport = true
+}
+
+// skip leaves a number out.
+func (p *Projection) skip(in *graph.Packet, g *segment) {
+	if g.last < g.first() { // nothing sent in it yet
+		g.delta, g.last = g.delta-1, in.ExtSeq
+		g.out = p.next
+		return
+	}
+	g.last = in.ExtSeq - 1
+	n := *g
+	n.out, n.delta, n.last = p.next, g.delta-1, in.ExtSeq
+	p.segs = push(p.segs, n)
+}
+
+// align finds the timestamp offset that continues the line: by the sender's own
+// clock when two layers of one source have reports, else by arrival.
+func (p *Projection) align(in *graph.Packet, s *Source, prev *segment) uint32 {
+	hz := s.Clock()
+	wall := p.lastTS + max(1, Ticks(in.Arrival.Sub(p.lastAt), hz))
+	want := wall
+	a, b := &prev.src.Layers[prev.layer], &s.Layers[in.Layer]
+	if prev.src == s && a.Gen == prev.gen && a.Ref.At != 0 && b.Ref.At != 0 {
+		t := b.Ref.At
+		byRef := in.Hdr.TS + (a.Ref.TimeStamp(t, hz) + prev.ts - b.Ref.TS)
+		if d := int32(byRef - wall); d < int32(hz) && d > -int32(hz) { // else the reports are nonsense
+			want = byRef
+		}
+	}
+	if !seqnum.Less32(p.lastTS, want) {
+		want = p.lastTS + 1
+	}
+	return want - in.Hdr.TS
+}
+
+// alignVP8 makes picture ids run on from the last forwarded packet.
+func (p *Projection) alignVP8(in *graph.Packet, g, prev *segment) {
+	last := prev.hist.Get(prev.last)
+	var a, b payload.VP8Desc
+	if last == nil || prev.src.Info == nil || prev.src.codec(last.Hdr.PayloadType) != payload.VP8 ||
+		g.src.codec(in.Hdr.PayloadType) != payload.VP8 ||
+		!payload.ParseVP8(last.Payload(), &a) || !payload.ParseVP8(in.Payload(), &b) {
+		return
+	}
+	g.pic = a.PictureID + prev.pic + 1 - b.PictureID
+	g.tl0 = a.TL0PICIDX + prev.tl0 + 1 - b.TL0PICIDX
+}
+
+// send writes one packet under its number in segment g.
+func (p *Projection) send(now clock.Time, in *graph.Packet, g *segment, out *graph.Batch) {
+	pt, _, codec, ok := p.table(g.src).PT(in.Hdr.PayloadType)
+	if !ok {
+		return
+	}
+	f := rtp.Fields{Marker: in.Hdr.Marker, PayloadType: pt, Seq: uint16(in.ExtSeq + g.delta), TS: in.Hdr.TS + g.ts, SSRC: p.SSRC}
+	n := p.write(now, in, g, &f, codec, -1, out)
+	p.Packets++
+	p.Octets += uint32(n)
+	p.LastSent = now
+	p.credit = min(p.credit+n*creditShare/100, maxCredit)
+}
+
+// table returns the translation for a source, made anew when its section or
+// ours changed. Sources of one slot rarely differ in theirs.
+func (p *Projection) table(s *Source) *rewrite.Map {
+	if p.info != s.Info {
+		p.info = s.Info
+		p.m = rewrite.New(&s.Info.Exts, s.Info.Codecs, &p.sect.Exts, p.sect.Codecs)
+	}
+	return &p.m
+}
+
+// write appends header and payload to the batch; osn ≥ 0 makes it a
+// retransmission. It returns the payload's length.
+func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.Fields, codec payload.Codec, osn int, out *graph.Batch) int {
+	e := p.leg
+	hop := rewrite.Hop{TWSeq: e.twSeq, AbsSend: e.absSend(now)}
+	if !p.acked {
+		hop.MID = p.sect.MID
+	}
+	if p.Slot {
+		f.CSRC = g.src.Track.SrcID
+	}
+	off, b := out.Grow(rtp.MaxHeader)
+	n, tw := p.m.Header(b, f, &hop, in)
+	if tw {
+		e.twSeq++
+	}
+	if osn >= 0 { // RFC 4588, section 4
+		b[n], b[n+1] = uint8(osn>>8), uint8(osn)
+		n += 2
+	}
+	from := in.Hdr.PayloadOff
+	if codec == payload.VP8 && (g.pic != 0 || g.tl0 != 0) {
+		var d payload.VP8Desc
+		if payload.ParseVP8(in.Payload(), &d) {
+			n += payload.PutVP8(b[n:], in.Payload(), &d, d.PictureID+g.pic, d.TL0PICIDX+g.tl0)
+			from += uint16(d.Len)
+		}
+	}
+	out.Shrink(off, n)
+	out.RTP(e.Leg, off, n, in.Buf, from, in.Hdr.PayloadEnd)
+	size := int(in.Hdr.PayloadEnd - in.Hdr.PayloadOff)
+	e.Packets++
+	e.Octets += uint64(n + int(in.Hdr.PayloadEnd-from))
+	return size
+}

@@ -1,0 +1,94 @@
+package stream
+
+import (
+	"parley/internal/base/clock"
+	"parley/internal/base/seqnum"
+	"parley/internal/media/graph"
+	"parley/internal/media/rtcp"
+	"parley/internal/media/rtp"
+)
+
+const (
+	resendSlots = 128
+	// A receiver may cause retransmissions of at most half its media, with a
+	// reserve for a burst: more would feed the congestion that lost the packets
+	// (reliability A24, D9).
+	creditShare = 50
+	firstCredit = 32 << 10
+	maxCredit   = 128 << 10
+)
+
+type resend struct {
+	out int64
+	at  clock.Time
+}
+
+// Resend answers a NACK for one outgoing number from the history, as RFC 4588
+// retransmission. Without an agreed RTX format nothing is resent: repeating a
+// packet under its own number with another header would use an AEAD nonce twice.
+func (p *Projection) Resend(now clock.Time, seq uint16, out *graph.Batch) {
+	if p.RTXSSRC == 0 || p.Dead || p.sect == nil || len(p.segs) == 0 {
+		return
+	}
+	num := p.next + int64(seqnum.Diff(seq, uint16(p.next)))
+	g := byOut(p.segs, num)
+	if g == nil {
+		return
+	}
+	in := g.hist.Get(num - g.delta)
+	if in == nil || g.src.Info == nil || !p.mayResend(now, num) {
+		return
+	}
+	_, rtx, codec, ok := p.table(g.src).PT(in.Hdr.PayloadType)
+	if !ok || rtx == 0 {
+		return
+	}
+	if size := int(in.Hdr.PayloadEnd - in.Hdr.PayloadOff); size > p.credit {
+		return
+	} else {
+		p.credit -= size
+	}
+	f := rtp.Fields{Marker: in.Hdr.Marker, PayloadType: rtx, Seq: p.rtxSeq, TS: in.Hdr.TS + g.ts, SSRC: p.RTXSSRC}
+	p.rtxSeq++
+	p.write(now, in, g, &f, codec, int(seq), out)
+	p.leg.RTX++
+}
+
+// mayResend refuses the same number twice within a round trip: the first answer
+// is still on its way (PTP-6).
+func (p *Projection) mayResend(now clock.Time, num int64) bool {
+	if p.resends == nil {
+		p.resends = new([resendSlots]resend)
+	}
+	r := &p.resends[num%resendSlots]
+	if r.out == num && now.Sub(r.at) < p.leg.Roundtrip() {
+		return false
+	}
+	*r = resend{out: num, at: now}
+	return true
+}
+
+// SenderInfo makes the sender part of a report for now: our clock, the RTP time
+// the source's line shows now, counts of this leg (rule C9). False before the
+// first packet.
+func (p *Projection) SenderInfo(now clock.Time) (s rtcp.SenderInfo, ok bool) {
+	if len(p.segs) == 0 || p.Packets == 0 {
+		return s, false
+	}
+	g := &p.segs[len(p.segs)-1]
+	hz := g.src.Clock()
+	s = rtcp.SenderInfo{NTP: p.leg.Env.Anchor.NTP(now), Packets: p.Packets, Octets: p.Octets}
+	if l := &g.src.Layers[g.layer]; l.Ref.At != 0 && l.Gen == g.gen {
+		s.RTP = l.Ref.TimeStamp(now, hz) + g.ts
+	} else {
+		s.RTP = p.lastTS + Ticks(now.Sub(p.lastAt), hz)
+	}
+	return s, true
+}
+
+// Rename gives the projection another SSRC after a collision (RFC 3550, section
+// 8.2); its numbers start afresh.
+func (p *Projection) Rename(ssrc uint32) {
+	p.SSRC = ssrc
+	p.acked, p.Packets, p.Octets = false, 0, 0
+}
