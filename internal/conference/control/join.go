@@ -206,6 +206,7 @@ func (m *Machine) openMedia(d *model.Device) {
 	}
 	m.conf.Media[s.ID] = s
 	d.MS = s.ID
+	d.Media = append(d.Media, s)
 }
 
 func (m *Machine) joinResult(d *model.Device, published []api.PublishResult) api.JoinResult {

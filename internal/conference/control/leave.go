@@ -25,7 +25,7 @@ func (m *Machine) deviceGone(t *turn, d *model.Device, how model.Departure, why,
 	if !d.Status.Live() {
 		return
 	}
-	for _, s := range m.sessionsOf(d) {
+	for _, s := range slices.Clone(d.Media) {
 		m.closeMedia(t, s, cause(how, why))
 	}
 	delete(m.bySession, d.Session)
@@ -78,6 +78,7 @@ func (m *Machine) closeMedia(t *turn, s *model.MediaSession, reason string) {
 	}
 	s.State, s.Link = model.SessionClosed, model.LinkClosed
 	delete(m.conf.Media, s.ID)
+	s.Device.Media = slices.DeleteFunc(s.Device.Media, func(o *model.MediaSession) bool { return o == s })
 	t.effect(CloseMedia{s.ID, s.Conn, reason})
 }
 
@@ -94,18 +95,6 @@ func cause(how model.Departure, why string) string {
 		return why
 	}
 	return string(how)
-}
-
-// sessionsOf lists a device's media sessions, oldest name first.
-func (m *Machine) sessionsOf(d *model.Device) []*model.MediaSession {
-	var out []*model.MediaSession
-	for _, s := range m.conf.Media {
-		if s.Device == d {
-			out = append(out, s)
-		}
-	}
-	slices.SortFunc(out, func(a, b *model.MediaSession) int { return compare(string(a.ID), string(b.ID)) })
-	return out
 }
 
 // liveDevices lists every live device in order of joining.

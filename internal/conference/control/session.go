@@ -1,6 +1,8 @@
 package control
 
 import (
+	"slices"
+
 	"parley/api"
 	"parley/internal/base/ids"
 	"parley/internal/conference/model"
@@ -126,7 +128,7 @@ func (m *Machine) retireOthers(t *turn, d *model.Device, s *model.MediaSession) 
 	if s.ID != d.MS {
 		return
 	}
-	for _, o := range m.sessionsOf(d) {
+	for _, o := range slices.Clone(d.Media) {
 		if o != s {
 			m.retire(t, o, "replaced")
 		}

@@ -248,21 +248,8 @@ func (m *Machine) muteChanged(t *turn, k *model.Track, was bool) {
 		t.effect(MuteTrack{k.ID, k.Muted()})
 	}
 	t.event("track.muted", map[string]any{
-		"track": k.ID, "user": k.Device.Part.User, "muted": k.Muted(), "mutedBy": MutedBy(k),
+		"track": k.ID, "user": k.Device.Part.User, "muted": k.Muted(), "mutedBy": k.MutedBy(),
 	})
-}
-
-// MutedBy names the flags that are set: "", "self", "focus" or "both".
-func MutedBy(k *model.Track) string {
-	switch {
-	case k.SelfMuted && k.FocusMuted:
-		return "both"
-	case k.SelfMuted:
-		return "self"
-	case k.FocusMuted:
-		return "focus"
-	}
-	return ""
 }
 
 // settleStatus derives muted-via-focus: every published medium is focus-muted.

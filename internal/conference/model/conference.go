@@ -82,8 +82,9 @@ type Device struct {
 	LeftAt   clock.Time
 	Suspend  clock.Time // when the channel was lost; zero: it is up
 
-	Subscribe string // auto, none, slots
-	MS        ids.MediaSession
+	Subscribe string                // auto, none, slots
+	MS        ids.MediaSession      // the current one toward the server
+	Media     []*MediaSession       // all that are open, oldest first
 	Receives  map[string]int        // live subscriptions by label, for media/status
 	Streams   map[string]ids.Stream // by the client's msid stream, or "user" and "screen"
 }
@@ -124,6 +125,19 @@ type Track struct {
 
 // Muted reports whether nobody may receive the track: either flag is enough.
 func (t *Track) Muted() bool { return t.SelfMuted || t.FocusMuted }
+
+// MutedBy names the flags that are set: "", "self", "focus" or "both".
+func (t *Track) MutedBy() string {
+	switch {
+	case t.SelfMuted && t.FocusMuted:
+		return "both"
+	case t.SelfMuted:
+		return "self"
+	case t.FocusMuted:
+		return "focus"
+	}
+	return ""
+}
 
 // Bound reports whether a section carries the track, so that others can be
 // given sections for it.
