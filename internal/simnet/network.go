@@ -34,8 +34,11 @@ func (n *Network) Link(to Endpoint, cfg Config) *Link {
 }
 
 // Send puts a packet on the link; the payload is copied.
-func (l *Link) Send(now clock.Time, payload []byte) {
-	at, k := l.Fate(now, len(payload))
+func (l *Link) Send(now clock.Time, payload []byte) { l.SendSized(now, payload, len(payload)) }
+
+// SendSized is Send for a payload that counts as size bytes on the link.
+func (l *Link) SendSized(now clock.Time, payload []byte, size int) {
+	at, k := l.Fate(now, size)
 	for _, t := range at[:k] {
 		l.net.count++
 		heap.Push(&l.net.queue, flight{at: t, order: l.net.count, to: l.to, payload: append([]byte(nil), payload...)})
