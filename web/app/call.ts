@@ -1,0 +1,357 @@
+// One visit to a room page as state (signals) and actions. The components only
+// read the former and call the latter.
+
+import { batch, computed, signal } from "@preact/signals";
+import {
+  CaptureError, exchange, dropFragment, forgetToken, invite, openScreen, ParleyError, readFragment, Room, roomStatus, storedToken, storeToken,
+  type LocalTrack, type Participant, type Quality, type RemoteTrack, type RoomState, type Source,
+} from "../sdk";
+import { t, type Key } from "./i18n";
+import { open, problemOf, problems, release, tracks, want, wanted, type Input } from "./local";
+import { prefs } from "./prefs";
+
+export type Phase = "prejoin" | "joining" | "call" | "over";
+
+export const roomName = decodeName(location.pathname);
+export const phase = signal<Phase>("prejoin");
+export const roomState = signal<RoomState>("idle");
+export const people = signal<Participant[]>([]);
+export const remote = signal<ReadonlyMap<string, RemoteTrack>>(new Map());
+export const local = signal<ReadonlyMap<Source, LocalTrack>>(new Map());
+export const speaker = signal<string | null>(null);
+export const connection = signal<RTCPeerConnectionState>("new");
+export const qualityTick = signal(0);
+export const problem = signal<ParleyError | null>(null);
+export const waiting = signal<number | null>(null); // people inside, as told before joining
+export const silenced = signal(false); // the browser refuses to play sound before a click
+export const note = signal<{ text: string; id: number } | null>(null);
+export const layout = signal<"grid" | "speaker">(prefs.get("layout") === "speaker" ? "speaker" : "grid");
+export const pinned = signal<string | null>(null);
+export const output = signal(prefs.get("speaker") ?? "");
+export const panel = signal<"people" | "settings" | null>(null);
+
+/** Whether the microphone or camera is open, as the buttons show it. */
+export const on = {
+  microphone: computed(() => (phase.value === "call" ? isOn("microphone") : wanted.microphone.value && !problems.microphone.value)),
+  camera: computed(() => (phase.value === "call" ? isOn("camera") : wanted.camera.value && !problems.camera.value)),
+  screen: computed(() => local.value.has("screen")),
+};
+
+function isOn(source: Source): boolean {
+  const track = local.value.get(source);
+  return track !== undefined && !track.muted && track.media !== null;
+}
+
+let room: Room | null = null;
+let token: string | undefined;
+
+function decodeName(path: string): string {
+  const last = path.replace(/^\/r\//, "");
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    return last;
+  }
+}
+
+/** Shows a line for some seconds. */
+export function say(key: Key, values: Record<string, string> = {}): void {
+  const id = (note.value?.id ?? 0) + 1;
+  note.value = { text: t(key, values), id };
+  setTimeout(() => {
+    if (note.value?.id === id) note.value = null;
+  }, 4_000);
+}
+
+// ---- before the call
+
+let pending: Promise<unknown> = Promise.resolve();
+
+/** Takes an invitation from the address bar, then opens the preview. */
+export async function prepare(): Promise<void> {
+  pending = Promise.all((["microphone", "camera"] as Input[]).filter((i) => wanted[i].value).map((i) => open(i)));
+  await admit(roomName);
+  const status = await roomStatus(roomName);
+  if (status && typeof status.userCount === "number") waiting.value = status.userCount;
+}
+
+/** Exchanges #invite= or #owner= for a token and clears the address bar. */
+export async function admit(name: string | null): Promise<void> {
+  const found = readFragment(location.hash);
+  if (found) {
+    dropFragment();
+    try {
+      const access = await exchange(found.kind, found.secret, name ?? undefined);
+      storeToken(found.kind === "owner" ? null : name, access.token);
+    } catch (err) {
+      if (name !== null) over(err instanceof ParleyError ? new ParleyError({ code: 401, reason: "unauthenticated", message: err.message }) : failed(err));
+    }
+  }
+  token = name === null ? undefined : storedToken(name);
+}
+
+function failed(err: unknown): ParleyError {
+  return err instanceof ParleyError ? err : new ParleyError({ code: 500, reason: "failed", message: String(err) });
+}
+
+function over(err: ParleyError): void {
+  batch(() => {
+    problem.value = err;
+    phase.value = "over";
+  });
+}
+
+// A permission prompt may stay open for long: those who pressed Join get in without.
+const PATIENCE_MS = 6_000;
+
+export async function join(name: string): Promise<void> {
+  if (phase.value !== "prejoin") return;
+  phase.value = "joining";
+  await Promise.race([pending, new Promise((r) => setTimeout(r, PATIENCE_MS))]);
+  room = new Room({ room: roomName, name, token, simulcast: new URLSearchParams(location.search).has("simulcast") });
+  listen(room);
+  const have: Partial<Record<Source, MediaStreamTrack>> = {};
+  const muted: Partial<Record<Source, boolean>> = {};
+  for (const input of ["microphone", "camera"] as const) {
+    const track = tracks[input].value;
+    if (!track || (input === "camera" && !wanted.camera.value)) continue;
+    have[input] = track;
+    muted[input] = !wanted[input].value;
+    watch(input, track);
+  }
+  try {
+    await room.join(have, muted);
+  } catch (err) {
+    if ((phase.peek() as Phase) !== "over") over(failed(err));
+    return;
+  }
+  phase.value = "call";
+  void late(have);
+}
+
+/** A permission given after Join: publish then. */
+async function late(have: Partial<Record<Source, MediaStreamTrack>>): Promise<void> {
+  await pending;
+  for (const input of ["microphone", "camera"] as const) {
+    const track = tracks[input].value;
+    if (!track || have[input] || room?.local.has(input)) continue;
+    if (wanted[input].value) {
+      watch(input, track);
+      await room?.publish(input, track).catch(report);
+    } else if (input === "camera") release("camera");
+  }
+}
+
+function listen(r: Room): void {
+  let known: Map<string, string> | null = null;
+  r.on("state", (s) => (roomState.value = s));
+  r.on("info", () => {
+    people.value = r.participants;
+    known = announce(known, r.participants);
+  });
+  r.on("remote", (m) => (remote.value = new Map(m)));
+  r.on("local", (m) => (local.value = new Map([...m].map(([k, v]) => [k, { ...v }]))));
+  r.on("speaker", (s) => (speaker.value = s));
+  r.on("connection", (s) => (connection.value = s));
+  r.on("quality", () => qualityTick.value++);
+  r.on("error", (e) => report(e));
+  r.on("event", ({ name, body }) => {
+    const b = body as { muted?: boolean; mutedBy?: string; track?: string } | null;
+    if (name === "track.muted" && b?.muted && b.mutedBy !== "self" && [...r.local.values()].some((l) => l.id === b.track)) say("mutedByOther");
+  });
+  r.on("closed", (e) => over(e));
+}
+
+/** Says who came and went; the first list is no news. */
+function announce(before: Map<string, string> | null, list: Participant[]): Map<string, string> {
+  const now = new Map(list.filter((p) => !p.self).map((p) => [p.key, p.name || t("guest")]));
+  if (before) {
+    for (const [key, name] of now) if (!before.has(key)) say("joinedNote", { name });
+    for (const [key, name] of before) if (!now.has(key)) say("leftNote", { name });
+  }
+  return now;
+}
+
+function report(err: unknown): void {
+  if (err instanceof CaptureError) {
+    say(problemOf(err));
+    return;
+  }
+  const e = failed(err);
+  if (e.code === 481 || e.code === 200) return; // the room itself tells these
+  if (e.reason === "conflict" || e.message.includes("screen")) say("screenTaken");
+  else say("actionFailed", { reason: e.reason });
+}
+
+// ---- during the call
+
+export function quality(p: Participant): Quality {
+  void qualityTick.value;
+  return room?.quality(p) ?? "unknown";
+}
+
+let busy: Promise<unknown> = Promise.resolve();
+
+/** One device action after another: a double click must not open a camera twice. */
+function inTurn(fn: () => Promise<unknown>): Promise<void> {
+  const run = busy.then(fn).then(() => undefined, report);
+  busy = run;
+  return run;
+}
+
+export function toggle(input: Input): Promise<void> {
+  return inTurn(() => (phase.value === "call" ? toggleInCall(input) : togglePreview(input)));
+}
+
+async function togglePreview(input: Input): Promise<void> {
+  const to = !on[input].value;
+  want(input, to);
+  problems[input].value = null;
+  if (!to && input === "camera") release("camera");
+  if (to && !tracks[input].value) await (pending = open(input));
+}
+
+async function toggleInCall(input: Input): Promise<void> {
+  if (!room) return;
+  const to = !on[input].value;
+  const published = room.local.get(input);
+  want(input, to);
+  if (!to) {
+    if (input === "camera") tracks.camera.value = null; // stopped by the room
+    await room.setMuted(input, true, input === "camera" ? null : undefined);
+    return;
+  }
+  let track = published?.media?.readyState === "live" ? published.media : null;
+  if (!track) {
+    track = await open(input);
+    if (!track) {
+      say(problems[input].value ?? "deviceFailed");
+      return;
+    }
+    watch(input, track);
+  }
+  if (published) await room.setMuted(input, false, track);
+  else await room.publish(input, track);
+}
+
+/** Changes the device, before or during the call. */
+export function choose(input: Input, deviceId: string): Promise<void> {
+  prefs.set(input, deviceId);
+  return inTurn(async () => {
+    const live = phase.value === "call";
+    if (live ? !room?.local.get(input)?.media : !wanted[input].value) return; // used when it is opened next
+    const before = tracks[input].value;
+    // Some systems open a camera only once the other one is closed (phones).
+    if (input === "camera" && !live) before?.stop();
+    const track = await open(input, deviceId);
+    if (!track) {
+      say(problems[input].value ?? "deviceFailed");
+      return;
+    }
+    watch(input, track);
+    if (live) await room!.replace(input, track);
+    else before?.stop();
+  });
+}
+
+/** A device that is pulled out: fall back to another one, or show it as off. */
+function watch(input: Input, track: MediaStreamTrack): void {
+  track.addEventListener("ended", () => {
+    if (tracks[input].value !== track) return;
+    void inTurn(async () => {
+      if (phase.value !== "call" || !room) return;
+      const next = await open(input);
+      if (next) {
+        watch(input, next);
+        await room.replace(input, next);
+        return;
+      }
+      tracks[input].value = null;
+      say(problems[input].value ?? "deviceFailed");
+      await room.setMuted(input, true, null);
+    });
+  });
+}
+
+export function toggleScreen(): Promise<void> {
+  return inTurn(async () => {
+    if (!room) return;
+    if (room.local.has("screen")) {
+      await stopScreen();
+      return;
+    }
+    const { video, audio } = await openScreen();
+    video.addEventListener("ended", () => void inTurn(stopScreen));
+    try {
+      await room.publish("screen", video);
+    } catch (err) {
+      video.stop();
+      audio?.stop();
+      throw err;
+    }
+    if (audio) await room.publish("screenAudio", audio);
+  });
+}
+
+async function stopScreen(): Promise<void> {
+  await room?.unpublish("screen");
+  await room?.unpublish("screenAudio");
+}
+
+export async function leave(): Promise<void> {
+  await room?.leave();
+  release("camera");
+  release("microphone");
+}
+
+export function setLayout(to: "grid" | "speaker"): void {
+  layout.value = to;
+  prefs.set("layout", to);
+}
+
+export function setOutput(id: string): void {
+  output.value = id;
+  prefs.set("speaker", id);
+}
+
+/** The link to send: with an invitation where the room needs one and we may make it. */
+export async function copyLink(): Promise<void> {
+  let link = location.origin + location.pathname;
+  if (token) {
+    try {
+      const made = await invite(token, roomName);
+      if (made.url) link = new URL(made.url, location.origin).href;
+      else if (made.invite) link += `#invite=${encodeURIComponent(made.invite)}`;
+    } catch {
+      // Not ours to give: the bare address still helps those who have a token.
+    }
+  }
+  try {
+    await navigator.clipboard.writeText(link);
+    say("copied");
+  } catch {
+    if (!copyByHand(link)) window.prompt(t("copyFailed"), link);
+    else say("copied");
+  }
+}
+
+function copyByHand(text: string): boolean {
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "offscreen";
+  document.body.append(area);
+  area.select();
+  const ok = document.execCommand("copy");
+  area.remove();
+  return ok;
+}
+
+/** Starts over with the preview, on a fresh page. */
+export function again(): void {
+  if (problem.value?.code === 401) forgetToken(roomName);
+  location.reload();
+}
+
+export function currentRoom(): Room | null {
+  return room;
+}

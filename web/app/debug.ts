@@ -1,0 +1,44 @@
+// window.__parley: what tests and curious people may read. It changes nothing.
+
+import { connection, currentRoom, people, phase, roomState } from "./call";
+
+interface Stat {
+  type: string;
+  [k: string]: unknown;
+}
+
+async function stats(): Promise<unknown> {
+  const room = currentRoom();
+  const pc = room?.media?.pc;
+  if (!room || !pc) return null;
+  const inbound: unknown[] = [];
+  for (const track of room.remote.values()) {
+    const report = [...(await track.receiver.getStats()).values()] as Stat[];
+    for (const s of report) if (s.type === "inbound-rtp") inbound.push({ track: track.id, ...describe(s, report), ended: track.media.readyState });
+  }
+  const all = [...(await pc.getStats()).values()] as Stat[];
+  const outbound = all.filter((s) => s.type === "outbound-rtp").map((s) => describe(s, all));
+  return { phase: phase.value, state: roomState.value, connection: connection.value, figures: room.figures, rttMs: room.session.rttMs, inbound, outbound };
+}
+
+const fields = [
+  "kind", "mid", "packetsReceived", "packetsSent", "packetsLost", "bytesReceived", "bytesSent", "framesDecoded", "framesEncoded", "keyFramesDecoded",
+  "frameWidth", "frameHeight", "framesPerSecond", "totalAudioEnergy", "audioLevel", "jitter", "nackCount", "pliCount", "freezeCount", "rid", "targetBitrate",
+];
+
+function describe(s: Stat, report: Stat[]): Record<string, unknown> {
+  const out: Record<string, unknown> = {};
+  for (const f of fields) if (s[f] !== undefined) out[f] = s[f];
+  const codec = report.find((c) => c.type === "codec" && c["id"] === s["codecId"]);
+  if (codec) out["codec"] = codec["mimeType"];
+  return out;
+}
+
+Object.defineProperty(window, "__parley", {
+  value: Object.freeze({
+    stats,
+    participants: () => structuredClone(people.value),
+    state: () => ({ phase: phase.value, room: roomState.value, connection: connection.value }),
+    document: () => structuredClone(currentRoom()?.info ?? null),
+  }),
+});

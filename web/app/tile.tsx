@@ -1,0 +1,109 @@
+// One rectangle: a camera, an avatar or a screen.
+
+import { useEffect, useRef } from "preact/hooks";
+import type { Participant, Quality } from "../sdk";
+import * as call from "./call";
+import { t, type Key } from "./i18n";
+import { Bars, MicOff, Pin } from "./icons";
+import { hue, initials } from "./layout";
+
+/** What a tile shows. */
+export interface Shown {
+  id: string;
+  person: Participant;
+  kind: "person" | "screen";
+}
+
+/** Plays a track without sound; sound has its own elements. */
+export function Video({ track, mirror, fit }: { track: MediaStreamTrack; mirror?: boolean; fit?: boolean }) {
+  const ref = useRef<HTMLVideoElement>(null);
+  useEffect(() => {
+    const el = ref.current!;
+    el.srcObject = new MediaStream([track]);
+    void el.play().catch(() => undefined); // again with the next track, or by the autoplay attribute
+    return () => {
+      el.srcObject = null;
+    };
+  }, [track]);
+  return <video ref={ref} class={`video${mirror ? " mirror" : ""}${fit ? " fit" : ""}`} autoplay playsInline muted />;
+}
+
+/** The track to show for a tile, if there is one. */
+export function videoOf(s: Shown): MediaStreamTrack | null {
+  const source = s.kind === "screen" ? "screen" : "camera";
+  if (s.person.self) {
+    const mine = call.local.value.get(source);
+    return mine && !mine.muted ? mine.media : null;
+  }
+  const info = s.person.tracks.find((x) => x.source === source);
+  if (!info || info.muted) return null;
+  return call.remote.value.get(info.id)?.media ?? null;
+}
+
+export function nameOf(p: Participant): string {
+  return p.name || t("guest");
+}
+
+export function isMuted(p: Participant): boolean {
+  if (p.self) return !call.on.microphone.value;
+  const mic = p.tracks.find((x) => x.source === "microphone");
+  return !mic || mic.muted;
+}
+
+export function isSpeaking(p: Participant): boolean {
+  const active = call.speaker.value;
+  return active !== null && p.tracks.some((x) => x.id === active && !x.muted);
+}
+
+const grades: Record<Quality, { key: Key; bars: number }> = {
+  good: { key: "qualityGood", bars: 3 },
+  fair: { key: "qualityFair", bars: 2 },
+  poor: { key: "qualityPoor", bars: 1 },
+  unknown: { key: "qualityUnknown", bars: 0 },
+};
+
+export function QualityMark({ person }: { person: Participant }) {
+  const q = call.quality(person);
+  const label = t(grades[q].key);
+  return (
+    <span class={`quality ${q}`} role="img" aria-label={label} title={label}>
+      <Bars filled={grades[q].bars} />
+    </span>
+  );
+}
+
+export function Avatar({ person }: { person: Participant }) {
+  return (
+    <div class={`avatar tint-${hue(person.user, 8)}`} aria-hidden="true">
+      {initials(nameOf(person))}
+    </div>
+  );
+}
+
+export function Tile({ shown, large }: { shown: Shown; large?: boolean }) {
+  const { person, kind } = shown;
+  const video = videoOf(shown);
+  const screen = kind === "screen";
+  const name = nameOf(person);
+  const label = screen ? (person.self ? t("yourScreen") : t("screenOf", { name })) : person.self ? `${name} (${t("you")})` : name;
+  const pinned = call.pinned.value === shown.id;
+  const classes = ["tile", screen ? "screen" : "", isSpeaking(person) && !screen ? "speaking" : "", large ? "large" : "", person.reachable ? "" : "away"];
+  return (
+    <figure class={classes.filter(Boolean).join(" ")} data-user={person.user} data-kind={kind} data-self={person.self} aria-label={label}>
+      {video ? <Video track={video} mirror={person.self && !screen} fit={screen} /> : <Avatar person={person} />}
+      <figcaption class="caption">
+        {!screen && isMuted(person) && (
+          <span class="muted-mark" role="img" aria-label={t("mutedMark")}>
+            <MicOff />
+          </span>
+        )}
+        <span class="name">{label}</span>
+        {!person.reachable && <span class="away-mark">{t("away")}</span>}
+        {!screen && <QualityMark person={person} />}
+      </figcaption>
+      <button type="button" class="pin" aria-pressed={pinned} aria-label={t(pinned ? "unpin" : "pin", { name })} onClick={() => (call.pinned.value = pinned ? null : shown.id)}>
+        <Pin />
+      </button>
+    </figure>
+  );
+}
