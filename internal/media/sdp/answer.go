@@ -32,6 +32,9 @@ func Answer(offer *Description, local plane.Local, prev Session, decisions []Dec
 		if i < len(decisions) {
 			d = decisions[i]
 		}
+		if d.Reject && a.mustLive(i, decisions) {
+			d = Decision{}
+		}
 		if err := a.decide(i, d); err != nil {
 			return nil, err
 		}
@@ -83,6 +86,24 @@ func (s Session) checkOffer(offer *Description) error {
 		}
 	}
 	return nil
+}
+
+// mustLive reports that section i may not be rejected: its transport carries
+// others that are to be accepted. Clients with bundlePolicy max-bundle have no
+// other transport (Chromium 156 then fails with "Failed to setup RTCP mux", and
+// its later offers no longer say a=bundle-only), so the section is answered
+// inactive instead.
+func (a *answerer) mustLive(i int, decisions []Decision) bool {
+	o := &a.offer.Sections[i]
+	if o.Kind == plane.Application || a.offer.tagged() != o {
+		return false
+	}
+	for j := range a.offer.Sections {
+		if j != i && j < len(decisions) && !decisions[j].Reject && a.offer.Sections[j].Active() {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *answerer) decide(i int, d Decision) error {

@@ -75,22 +75,40 @@ func TestAnswerReportsCodecThatTheOfferLacks(t *testing.T) {
 	}
 }
 
-func TestAnswerRejectsAndKeepsTheRestBundled(t *testing.T) {
-	offer := realOffer(t, "chromium-publish")
-	a := answer(t, offer, NewSession(1, ""), []Decision{{Reject: true}, {Receive: true}})
-	if !strings.Contains(a.SDP, "a=group:BUNDLE 1\r\n") || !strings.Contains(a.SDP, "m=audio 0 ") {
+func TestAnswerRejects(t *testing.T) {
+	offer := realOffer(t, "chromium-maxbundle")
+	a := answer(t, offer, NewSession(1, ""), []Decision{{Receive: true}, {Reject: true}, {Receive: true}})
+	if !strings.Contains(a.SDP, "a=group:BUNDLE 0 2\r\n") || !strings.Contains(a.SDP, "m=video 0 ") {
 		t.Fatalf("answer:\n%s", a.SDP)
 	}
-	// The candidates move to the new tagged section.
-	if video := a.SDP[strings.Index(a.SDP, "m=video"):]; strings.Count(video, "a=candidate:") != 3 {
-		t.Fatalf("candidates:\n%s", a.SDP)
-	}
-	if len(a.Media.Sections) != 1 || a.Session.Lines[0].Rejected != true {
+	if len(a.Media.Sections) != 1 || !a.Session.Lines[1].Rejected || !a.Data {
 		t.Fatalf("%+v", a)
 	}
 	// Missing decisions reject; a wholly rejected offer has no group.
 	if a = answer(t, offer, NewSession(1, ""), nil); strings.Contains(a.SDP, "BUNDLE") || a.Session.Negotiated {
 		t.Fatalf("answer:\n%s", a.SDP)
+	}
+}
+
+// A client that stopped its first section moves the transport to the next.
+func TestAnswerMovesCandidatesToTheNewTaggedSection(t *testing.T) {
+	offer := mustParse(t, edit(t, "BUNDLE 0 1", "BUNDLE 1", "m=audio 55070", "m=audio 0"))
+	a := answer(t, offer, NewSession(1, ""), acceptAll(offer))
+	if video := a.SDP[strings.Index(a.SDP, "m=video"):]; strings.Count(video, "a=candidate:") != 3 || strings.Count(a.SDP, "a=candidate:") != 3 {
+		t.Fatalf("candidates:\n%s", a.SDP)
+	}
+}
+
+// Chromium with bundlePolicy max-bundle refuses an answer that rejects the
+// section whose transport the others share.
+func TestAnswerKeepsTheTransportOfTheBundle(t *testing.T) {
+	offer := realOffer(t, "chromium-maxbundle")
+	a := answer(t, offer, NewSession(1, ""), []Decision{{Reject: true}, {Receive: true}, {Reject: true}})
+	if !strings.Contains(a.SDP, "a=group:BUNDLE 0 1\r\n") || !strings.Contains(a.SDP, "a=inactive") {
+		t.Fatalf("answer:\n%s", a.SDP)
+	}
+	if s := a.Media.Sections[0]; s.Recv != nil || s.Send != nil {
+		t.Fatalf("%+v", s)
 	}
 }
 
@@ -292,7 +310,8 @@ func TestAnswerTakesCredentialsOfTheTaggedSection(t *testing.T) {
 	if a := answer(t, offer, NewSession(1, ""), acceptAll(offer)); a.Remote != offer.Sections[0].ICE {
 		t.Error("not the first section's")
 	}
-	if a := answer(t, offer, NewSession(1, ""), []Decision{{Reject: true}, {Receive: true}}); a.Remote != offer.Sections[1].ICE {
+	offer.Sections[0].Codecs = nil // nothing in common: the section falls away
+	if a := answer(t, offer, NewSession(1, ""), acceptAll(offer)); a.Remote != offer.Sections[1].ICE {
 		t.Error("not the second section's")
 	}
 }

@@ -140,20 +140,16 @@ func (d *Description) checkTransport() error {
 	if len(d.Bundle) == 0 {
 		return unacceptable("no BUNDLE group")
 	}
-	for _, mid := range d.Bundle {
-		s := d.Section(mid)
-		if !s.Active() {
-			continue
-		}
-		switch {
-		case s.ICE.Ufrag == "":
-			return bad("section %s without ice-ufrag", quote(mid))
-		case s.ICE.Pwd == "":
-			return bad("section %s without ice-pwd", quote(mid))
-		case len(s.Prints) == 0:
-			return bad("section %s without fingerprint of a known hash", quote(mid))
-		}
-		return nil
+	s := d.tagged()
+	switch {
+	case s == nil:
+		return unacceptable("no section of the BUNDLE group is usable")
+	case s.ICE.Ufrag == "":
+		return bad("section %s without ice-ufrag", quote(s.MID))
+	case s.ICE.Pwd == "":
+		return bad("section %s without ice-pwd", quote(s.MID))
+	case len(s.Prints) == 0:
+		return bad("section %s without fingerprint of a known hash", quote(s.MID))
 	}
-	return unacceptable("no section of the BUNDLE group is usable")
+	return nil
 }

@@ -116,15 +116,23 @@ type Transport struct {
 	Candidates []string
 }
 
-// Transport returns the transport of the tagged section: the first of the
-// BUNDLE group that is not rejected (RFC 9143, section 7.1.1).
+// Transport returns the transport of the tagged section.
 func (d *Description) Transport() Transport {
-	for i := range d.Bundle {
-		if s := d.Section(d.Bundle[i]); s != nil && s.Active() && s.ICE.Ufrag != "" {
-			return s.transport()
-		}
+	if s := d.tagged(); s != nil {
+		return s.transport()
 	}
 	return Transport{}
+}
+
+// tagged returns the section whose transport carries the bundle: the first of
+// the group that is not rejected (RFC 9143, section 7.1.1); nil if none is.
+func (d *Description) tagged() *Section {
+	for _, mid := range d.Bundle {
+		if s := d.Section(mid); s != nil && s.Active() {
+			return s
+		}
+	}
+	return nil
 }
 
 func (s *Section) transport() Transport {
