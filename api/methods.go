@@ -196,3 +196,17 @@ type MediaNeeded struct {
 	Reason string `json:"reason,omitempty"` // "subscribe", "ended"
 	Rev    uint32 `json:"rev"`              // current rev of the MediaSession
 }
+
+// SpeakerActive is event speaker.active, loudest first, at most one a second.
+type SpeakerActive struct {
+	Conf     string    `json:"conf"`
+	Speakers []Speaker `json:"speakers"`
+}
+
+// Speaker is one who speaks now.
+type Speaker struct {
+	Track  string `json:"track"`
+	User   string `json:"user"`
+	Device string `json:"device"`
+	Level  int    `json:"level"` // -dBov, 0 loudest (RFC 6464)
+}

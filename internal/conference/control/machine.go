@@ -86,6 +86,15 @@ func (m *Machine) Users() int { return m.users }
 // Device returns the live device that a session drives, or nil.
 func (m *Machine) Device(s ids.Session) *model.Device { return m.bySession[s] }
 
+// Subscriptions lists a media session's, oldest first.
+func (m *Machine) Subscriptions(s ids.MediaSession) []*model.Subscription { return m.subsOf(s) }
+
+// Subscribers lists the subscriptions to a track, oldest first.
+func (m *Machine) Subscribers(k *model.Track) []*model.Subscription { return m.subsTo(k) }
+
+// TracksOf lists what a media session publishes, in order.
+func (m *Machine) TracksOf(s ids.MediaSession) []*model.Track { return m.tracksOf(s) }
+
 // Step runs one command and appends what follows from it to out. A refusal is
 // a *fault.Error and leaves the state as it was. The result is a type of
 // package api, to be put into the response.

@@ -1,0 +1,288 @@
+package focus
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/base/ids"
+	"parley/internal/conference/model"
+	"parley/internal/media/plane"
+	"parley/internal/media/sdp"
+)
+
+// How long media.needed waits for more of the same (line A30): what is new is
+// wanted soon, what ended only costs an unused section.
+const (
+	needSoon = 50 * time.Millisecond
+	needLazy = 500 * time.Millisecond
+)
+
+// leg is what the focus knows of one media session's description: which
+// section carries what. Pure; changed only by the room's loop. A planned offer
+// is a copy of its sections until the answer has been made.
+type leg struct {
+	ms       ids.MediaSession
+	conn     ids.Connection
+	dev      *model.Device
+	session  sdp.Session
+	local    plane.Local
+	remote   plane.ICECreds
+	prints   []plane.Fingerprint
+	media    plane.LegMedia
+	opened   bool // the plane has a link of this name
+	failed   bool // it said that the link is gone
+	stream   ids.Stream
+	sections []section
+	pending  []*model.Subscription // without a section, oldest first
+	// published holds the tracks that the plane knows on this connection.
+	published map[ids.Track]bool
+
+	needAt  clock.Time // media.needed is due; zero: nothing to tell
+	needWhy string
+}
+
+// section is one m-section of a leg.
+type section struct {
+	mid     string
+	kind    plane.Kind
+	cid     string              // publishes this
+	sub     *model.Subscription // carries this; nil: free
+	ssrc    uint32
+	rtx     uint32
+	receive bool // offered for us to send on
+	sending bool // told so in the last answer
+	slot    *slot
+}
+
+// plan is a decided offer, not yet in force.
+type plan struct {
+	offer     *sdp.Description
+	sections  []section
+	decisions []sdp.Decision
+	pending   []*model.Subscription
+	moved     []*model.Subscription // lost their section
+	placed    []int                 // sections with a new source
+}
+
+// sources is what a plan asks about tracks.
+type sources interface {
+	// publishing tells whether the device of this leg publishes cid.
+	publishing(ms ids.MediaSession, cid string) bool
+	// codec returns what a track is sent with, or nil when that is not known.
+	codec(t *model.Track) *plane.Codec
+	// cname returns the alias CNAME of a track's device (rule C6).
+	cname(d *model.Device) string
+	// random returns a fresh SSRC.
+	random() uint32
+}
+
+// plan decides each section of an offer: what the client sends in it, or which
+// subscription it carries. Free sections are given to waiting subscriptions of
+// their kind in order.
+func (l *leg) plan(offer *sdp.Description, tracks map[string]string, src sources) *plan {
+	p := &plan{offer: offer, pending: slices.Clone(l.pending)}
+	for i := range offer.Sections {
+		o := &offer.Sections[i]
+		s := section{mid: o.MID, kind: o.Kind}
+		if i < len(l.sections) && l.sections[i].mid == o.MID {
+			s = l.sections[i]
+		} else if i < len(l.sections) {
+			p.lose(l.sections[i].sub)
+		}
+		p.decide(l, &s, o, tracks, src)
+		p.sections = append(p.sections, s)
+	}
+	for i := len(offer.Sections); i < len(l.sections); i++ {
+		p.lose(l.sections[i].sub)
+	}
+	p.fill(l, src)
+	for i := range p.sections {
+		p.decisions = append(p.decisions, p.sections[i].decision(l, p.offer, src))
+	}
+	return p
+}
+
+func (p *plan) decide(l *leg, s *section, o *sdp.Section, tracks map[string]string, src sources) {
+	if cid, ok := tracks[o.MID]; ok {
+		s.cid = cid
+	}
+	if s.cid != "" && !src.publishing(l.ms, s.cid) {
+		s.cid = ""
+	}
+	sends := o.Active() && o.Direction.Sends() && s.cid != ""
+	s.receive = o.Active() && o.Direction.Receives() && !sends && o.Kind != plane.Application
+	if s.sub != nil && (!s.receive || s.sub.State == model.SubEnded || s.sub.State == model.SubDenied) {
+		p.lose(s.sub)
+		s.sub, s.ssrc, s.rtx = nil, 0, 0
+	}
+	if !s.receive {
+		s.slot = nil
+	} else if l.dev.Subscribe == "slots" && s.slot == nil {
+		s.slot = newSlot()
+		s.ssrc, s.rtx = src.random(), src.random()
+	}
+}
+
+// lose puts a living subscription back in the queue: its section went away.
+func (p *plan) lose(s *model.Subscription) {
+	if s != nil && s.State != model.SubEnded && s.State != model.SubDenied {
+		p.moved = append(p.moved, s)
+		p.pending = append(p.pending, s)
+	}
+}
+
+// fill gives free sections to waiting subscriptions.
+func (p *plan) fill(l *leg, src sources) {
+	slices.SortStableFunc(p.pending, func(a, b *model.Subscription) int { return cmp.Compare(a.Order, b.Order) })
+	for i := range p.sections {
+		s := &p.sections[i]
+		if !s.receive || s.sub != nil || s.slot != nil {
+			continue
+		}
+		n := slices.IndexFunc(p.pending, func(w *model.Subscription) bool {
+			return w.Track.Kind == s.kind.String() && ready(w)
+		})
+		if n < 0 {
+			continue
+		}
+		s.sub = p.pending[n]
+		s.ssrc, s.rtx = src.random(), src.random() // one SSRC is one source, never used again
+		p.pending = slices.Delete(p.pending, n, n+1)
+		p.placed = append(p.placed, i)
+	}
+}
+
+// ready reports whether a subscription can be given a section.
+func ready(s *model.Subscription) bool {
+	return s.Track.Bound() && s.State != model.SubDenied && s.State != model.SubEnded
+}
+
+func (s *section) decision(l *leg, offer *sdp.Description, src sources) sdp.Decision {
+	if s.kind == plane.Application {
+		return sdp.Decision{Receive: true}
+	}
+	d := sdp.Decision{Receive: s.cid != ""}
+	switch {
+	case s.slot != nil: // declared even while empty, so that filling it needs no new answer
+		d.Send = &sdp.SendSource{
+			SSRC: s.ssrc, RTXSSRC: s.rtx, Stream: string(l.stream), Track: "slot-" + s.mid, CNAME: l.session.CNAME,
+		}
+	case s.sub != nil:
+		k := s.sub.Track
+		d.Send = &sdp.SendSource{
+			SSRC: s.ssrc, RTXSSRC: s.rtx, Stream: string(k.Stream), Track: string(k.ID),
+			CNAME: src.cname(k.Device), Codec: src.codec(k),
+		}
+	}
+	return d
+}
+
+// accept puts a plan in force after the answer and returns the subscriptions
+// whose codec the client lacks. Their sections are free again.
+func (l *leg) accept(p *plan, a *sdp.Answered) (denied []*model.Subscription) {
+	l.sections, l.pending, l.session, l.media = p.sections, p.pending, a.Session, a.Media
+	l.remote, l.prints = p.offer.Transport().ICE, p.offer.Transport().Prints
+	sending := map[string]*plane.Section{}
+	for i := range a.Media.Sections {
+		sending[a.Media.Sections[i].MID] = &a.Media.Sections[i]
+	}
+	for i := range l.sections {
+		s := &l.sections[i]
+		m := sending[s.mid]
+		s.sending = m != nil && m.Send != nil
+		if s.sub != nil && !s.sending {
+			denied = append(denied, s.sub)
+			s.sub, s.ssrc, s.rtx = nil, 0, 0
+		}
+		if s.slot != nil && !s.sending {
+			s.slot = nil
+		}
+	}
+	return denied
+}
+
+// want notes a new or changed subscription; it returns the section that
+// carries it already, or nil.
+func (l *leg) want(s *model.Subscription) *section {
+	if sec := l.carrying(s.ID); sec != nil {
+		return sec
+	}
+	if !slices.Contains(l.pending, s) {
+		l.pending = append(l.pending, s)
+	}
+	return nil
+}
+
+// drop forgets an ended subscription and reports whether a section carried it.
+func (l *leg) drop(id ids.Subscription) bool {
+	l.pending = slices.DeleteFunc(l.pending, func(s *model.Subscription) bool { return s.ID == id })
+	if sec := l.carrying(id); sec != nil {
+		sec.sub, sec.ssrc, sec.rtx = nil, 0, 0
+		return true
+	}
+	return false
+}
+
+func (l *leg) carrying(id ids.Subscription) *section {
+	for i := range l.sections {
+		if s := l.sections[i].sub; s != nil && s.ID == id {
+			return &l.sections[i]
+		}
+	}
+	return nil
+}
+
+// need schedules media.needed; an earlier one that waits takes this along.
+func (l *leg) need(now clock.Time, after time.Duration, why string) {
+	if at := now.Add(after); l.needAt.IsZero() || at < l.needAt {
+		l.needAt = at
+	}
+	if l.needWhy != "subscribe" {
+		l.needWhy = why
+	}
+}
+
+// lacking reports whether the client should offer again: something waits for a
+// section, or a section is still announced for something that ended.
+func (l *leg) lacking() bool {
+	if slices.ContainsFunc(l.pending, ready) {
+		return true
+	}
+	return slices.ContainsFunc(l.sections, func(s section) bool {
+		return s.sending && s.sub == nil && s.slot == nil
+	})
+}
+
+// count tells how many receiving sections of a kind the client should offer in
+// all. Sections are recycled, so the number never falls below what exists.
+func (l *leg) count(kind plane.Kind) int {
+	have, want := 0, 0
+	for i := range l.sections {
+		s := &l.sections[i]
+		if s.kind == kind && s.receive {
+			have++
+			if s.sub != nil {
+				want++
+			}
+		}
+	}
+	for _, s := range l.pending {
+		if s.Track.Kind == kind.String() && ready(s) {
+			want++
+		}
+	}
+	return max(have, want)
+}
+
+// reset starts over on a fresh connection: all sections are gone, living
+// subscriptions wait again.
+func (l *leg) reset(conn ids.Connection, session sdp.Session) {
+	p := &plan{pending: l.pending}
+	for i := range l.sections {
+		p.lose(l.sections[i].sub)
+	}
+	l.conn, l.session, l.sections, l.pending = conn, session, nil, p.pending
+	l.opened, l.failed, l.prints, l.media, l.published = false, false, nil, plane.LegMedia{}, nil
+}
