@@ -3,7 +3,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import {
-  CaptureError, exchange, dropFragment, forgetToken, invite, openScreen, ParleyError, readFragment, Room, roomStatus, storedToken, storeToken,
+  CaptureError, exchange, dropFragment, forgetToken, invite, openScreen, ParleyError, readFragment, Room, roomStatus, storedInvite, storedToken, storeInvite, storeToken,
   type LocalTrack, type Participant, type Quality, type RemoteTrack, type RoomState, type Source,
 } from "../sdk";
 import { t, type Key } from "./i18n";
@@ -71,23 +71,38 @@ let pending: Promise<unknown> = Promise.resolve();
 export async function prepare(): Promise<void> {
   pending = Promise.all((["microphone", "camera"] as Input[]).filter((i) => wanted[i].value).map((i) => open(i)));
   await admit(roomName);
-  const status = await roomStatus(roomName);
+  const status = await roomStatus(roomName, storedToken(roomName));
   if (status && typeof status.userCount === "number") waiting.value = status.userCount;
+  if (status?.auth === "token" && !storedToken(roomName) && !storedInvite(roomName)) over(new ParleyError({ code: 401, reason: "unauthenticated" }));
 }
 
-/** Exchanges #invite= or #owner= for a token and clears the address bar. */
-export async function admit(name: string | null): Promise<void> {
+/** Takes #invite= or #owner= out of the address bar. Room null: on the start page. */
+export async function admit(room: string | null): Promise<void> {
   const found = readFragment(location.hash);
-  if (found) {
-    dropFragment();
-    try {
-      const access = await exchange(found.kind, found.secret, name ?? undefined);
-      storeToken(found.kind === "owner" ? null : name, access.token);
-    } catch (err) {
-      if (name !== null) over(err instanceof ParleyError ? new ParleyError({ code: 401, reason: "unauthenticated", message: err.message }) : failed(err));
-    }
+  if (!found) return;
+  dropFragment();
+  if (found.kind === "invite" && room !== null) {
+    forgetToken(room);
+    storeInvite(room, found.secret);
+    return;
   }
-  token = name === null ? undefined : storedToken(name);
+  try {
+    storeToken(null, (await exchange("owner", found.secret)).token);
+    if (room === null) say("ownerHere");
+  } catch (err) {
+    if (room !== null) over(failed(err));
+    else say("endAuth");
+  }
+}
+
+/** The token to join with: kept from before, or given now for the invitation and this name. */
+async function access(name: string): Promise<string | undefined> {
+  const code = storedInvite(roomName);
+  const kept = storedToken(roomName);
+  if (!code || kept) return kept;
+  const made = await exchange("invite", code, name);
+  storeToken(roomName, made.token);
+  return made.token;
 }
 
 function failed(err: unknown): ParleyError {
@@ -108,7 +123,13 @@ export async function join(name: string): Promise<void> {
   if (phase.value !== "prejoin") return;
   phase.value = "joining";
   await Promise.race([pending, new Promise((r) => setTimeout(r, PATIENCE_MS))]);
-  room = new Room({ room: roomName, name, token, simulcast: new URLSearchParams(location.search).has("simulcast") });
+  try {
+    token = await access(name);
+  } catch (err) {
+    over(failed(err));
+    return;
+  }
+  room = new Room({ room: roomName, name, token, as: token ? (storedInvite(roomName) ?? "owner").slice(-12) : "", simulcast: new URLSearchParams(location.search).has("simulcast") });
   listen(room);
   const have: Partial<Record<Source, MediaStreamTrack>> = {};
   const muted: Partial<Record<Source, boolean>> = {};
@@ -320,8 +341,7 @@ export async function copyLink(): Promise<void> {
   if (token) {
     try {
       const made = await invite(token, roomName);
-      if (made.url) link = new URL(made.url, location.origin).href;
-      else if (made.invite) link += `#invite=${encodeURIComponent(made.invite)}`;
+      link += `#invite=${encodeURIComponent(made.invite)}`;
     } catch {
       // Not ours to give: the bare address still helps those who have a token.
     }

@@ -85,7 +85,7 @@ const en = {
   notFound: "There is nothing at this address",
   actionFailed: "That did not work ({reason}).",
   theRoom: "Room",
-  inviteLink: "Invite others",
+  ownerHere: "You are signed in as the owner of this server",
 };
 
 export type Key = keyof typeof en;
@@ -171,7 +171,7 @@ const zh: Record<Key, string> = {
   notFound: "此地址没有内容",
   actionFailed: "操作未成功（{reason}）。",
   theRoom: "会议室",
-  inviteLink: "邀请他人",
+  ownerHere: "您已以服务器所有者身份登录",
 };
 
 export type Lang = "en" | "zh";

@@ -31,7 +31,10 @@ describe("layout", () => {
   test("room names are addresses", () => {
     expect(roomName(() => 0)).toBe("quiet-otter-100");
     expect(slug("  Stand up / daily? ")).toBe("Stand-up-daily");
-    expect(slug("会议 一")).toBe("会议-一");
+    expect(slug("会议 一")).toMatch(/^room-[0-9a-z]{6}$/);
+    expect(slug("会议 一")).toBe(slug(" 会议 一"));
+    expect(slug("会议 一")).not.toBe(slug("会议 二"));
+    expect(slug("Équipe A")).toMatch(/^quipe-A-[0-9a-z]{6}$/);
     expect(slug("..")).toBe("");
   });
 });

@@ -64,7 +64,15 @@ export function roomName(random: () => number = Math.random): string {
   return `${pick(adjectives)}-${pick(nouns)}-${100 + Math.floor(random() * 900)}`;
 }
 
-/** What a person typed, as the last part of an address. */
+/**
+ * What a person typed, as the last part of an address: ASCII letters, digits
+ * and "-_.". A name in other letters gets one made of its sum, so that the same
+ * words lead to the same room.
+ */
 export function slug(text: string): string {
-  return text.trim().replace(/[\s/\\?#%]+/g, "-").replace(/^[-.]+|[-.]+$/g, "").slice(0, 64);
+  const clean = text.trim();
+  const ascii = clean.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/-{2,}/g, "-").replace(/^[-.]+|[-.]+$/g, "").slice(0, 64);
+  if (!clean || /^[\x20-\x7e]*$/.test(clean)) return ascii;
+  const sum = hue(clean, 36 ** 6).toString(36).padStart(6, "0");
+  return `${ascii || "room"}-${sum}`.slice(0, 64);
 }

@@ -10,15 +10,23 @@ import type { Source } from "./protocol";
 export type DocState = "full" | "partial" | "deleted";
 export type MediaStatus = "sendrecv" | "sendonly" | "recvonly" | "inactive";
 
+/** Name space of our own members in a document; foreign ones stand beside it. */
+export const EXT = "urn:parley:conference-info:1";
+
+export type Ext<T> = { [EXT]?: T } & Record<string, unknown>;
+
+/** Our own members of an element. */
+export function extOf<T>(element: { ext?: Ext<T> }): Partial<T> {
+  return (element.ext?.[EXT] ?? {}) as Partial<T>;
+}
+
 export interface MediaInfo {
   displayText?: string;
   type?: string;
   label?: string;
   srcId?: string;
   status?: MediaStatus;
-  mutedBy?: "self" | "focus" | "both";
-  source?: Source;
-  ext?: Record<string, unknown>;
+  ext?: Ext<{ mutedBy?: "self" | "focus" | "both"; source?: Source; stream?: string }>;
 }
 
 export interface EndpointInfo {
@@ -30,8 +38,7 @@ export interface EndpointInfo {
   disconnectionMethod?: string;
   disconnectionInfo?: { when?: string; reason?: string; by?: string };
   media?: Record<string, MediaInfo>;
-  reachability?: "ok" | "suspended";
-  ext?: Record<string, unknown>;
+  ext?: Ext<{ reachability?: "ok" | "suspended"; kind?: string }>;
 }
 
 export interface UserInfo {

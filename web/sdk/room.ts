@@ -20,6 +20,11 @@ export interface RoomOptions {
   /** What others see. */
   name: string;
   token?: string;
+  /**
+   * Who the token stands for, in any words of the caller's. A session of an
+   * earlier page load is taken up only when this is the same.
+   */
+  as?: string;
   /** Address of /ws; default: the page's own host. */
   url?: string;
   /** Send the camera in three sizes. Default false. */
@@ -440,7 +445,7 @@ export class Room extends Emitter<RoomEvents> {
   private remember(): void {
     const w = this.session.welcome;
     if (!w || !this.device) return;
-    const key = { session: w.session, token: w.resumeToken, lastSeq: w.seq ?? 0, at: Date.now(), grace: w.graceMs, room: this.opts.room };
+    const key = { session: w.session, token: w.resumeToken, lastSeq: w.seq ?? 0, as: this.opts.as ?? "", room: this.opts.room };
     safeStorage("localStorage")?.setItem(RESUME_KEY + this.device, JSON.stringify(key));
   }
 
@@ -448,8 +453,8 @@ export class Room extends Emitter<RoomEvents> {
     const text = safeStorage("localStorage")?.getItem(RESUME_KEY + this.device);
     if (!text) return null;
     try {
-      const k = JSON.parse(text) as { session: string; token: string; lastSeq: number; room: string };
-      return k.room === this.opts.room ? k : null;
+      const k = JSON.parse(text) as { session: string; token: string; lastSeq: number; room: string; as: string };
+      return k.room === this.opts.room && k.as === (this.opts.as ?? "") ? k : null;
     } catch {
       return null;
     }

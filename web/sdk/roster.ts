@@ -1,6 +1,6 @@
 // From the conference document to what a user interface shows. Pure functions.
 
-import type { ConferenceInfo, EndpointInfo } from "./info";
+import { extOf, type ConferenceInfo, type EndpointInfo } from "./info";
 import type { Kind, Source } from "./protocol";
 
 export interface TrackInfo {
@@ -23,11 +23,13 @@ export interface Participant {
   /** False while the signalling of the device is away; it may come back. */
   reachable: boolean;
   tracks: TrackInfo[];
+  /** When it came, as the server says it (RFC 3339); for a steady order. */
+  since: string;
 }
 
 const present = new Set(["connected", "muted-via-focus", "on-hold"]);
 
-/** Lists who is in the conference, self first, then in the document's order. */
+/** Lists who is in the conference: self first, then in order of coming. */
 export function participants(doc: ConferenceInfo | null, self?: { user: string; device: string } | null): Participant[] {
   const out: Participant[] = [];
   for (const [user, u] of Object.entries(doc?.users?.user ?? {})) {
@@ -36,20 +38,22 @@ export function participants(doc: ConferenceInfo | null, self?: { user: string; 
       const mine = self?.user === user && self.device === device;
       out.push({
         key: `${user}/${device}`, user, device, self: mine, name: u.displayText || e.displayText || "", roles: u.roles ?? [],
-        reachable: e.reachability !== "suspended", tracks: tracksOf(e),
+        reachable: extOf(e).reachability !== "suspended", tracks: tracksOf(e), since: e.joiningInfo?.when ?? "",
       });
     }
   }
-  return out.sort((a, b) => Number(b.self) - Number(a.self));
+  const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+  return out.sort((a, b) => Number(b.self) - Number(a.self) || byText(a.since, b.since) || byText(a.key, b.key));
 }
 
 function tracksOf(e: EndpointInfo): TrackInfo[] {
   const out: TrackInfo[] = [];
   for (const [id, m] of Object.entries(e.media ?? {})) {
-    if (!m.source) continue; // a receive-only row is no track
-    const kind: Kind = m.type === "video" || m.source === "camera" || m.source === "screen" ? "video" : "audio";
+    const { source, mutedBy } = extOf(m);
+    if (!source) continue; // a receive-only row is no track
+    const kind: Kind = source === "camera" || source === "screen" ? "video" : "audio";
     const sends = m.status === undefined || m.status === "sendrecv" || m.status === "sendonly";
-    out.push({ id, kind, source: m.source, muted: !sends || m.mutedBy !== undefined, mutedBy: m.mutedBy });
+    out.push({ id, kind, source, muted: !sends || !!mutedBy, mutedBy });
   }
   return out;
 }

@@ -27,32 +27,40 @@ export function dropFragment(): void {
   history.replaceState(history.state, "", pathname + search);
 }
 
-const key = (room: string) => `parley.token.${room}`;
-const OWNER_KEY = "parley.token";
+const key = (what: "token" | "invite", room: string | null) => `parley.${what}${room === null ? "" : `.${room}`}`;
 
 /** The token kept for a room, or the owner's for every room. */
 export function storedToken(room: string): string | undefined {
   const store = safeStorage("sessionStorage");
-  return store?.getItem(key(room)) ?? store?.getItem(OWNER_KEY) ?? undefined;
+  return store?.getItem(key("token", room)) ?? store?.getItem(key("token", null)) ?? undefined;
 }
 
+/** Keeps a token for this tab; room null: for every room. */
 export function storeToken(room: string | null, token: string): void {
-  safeStorage("sessionStorage")?.setItem(room === null ? OWNER_KEY : key(room), token);
+  safeStorage("sessionStorage")?.setItem(key("token", room), token);
 }
 
 export function forgetToken(room: string): void {
   const store = safeStorage("sessionStorage");
-  store?.removeItem(key(room));
-  store?.removeItem(OWNER_KEY);
+  for (const k of [key("token", room), key("token", null), key("invite", room)]) store?.removeItem(k);
 }
 
-/** Exchanges an invitation or the owner's secret for an access token. */
-export function exchange(kind: "invite" | "owner", secret: string, room?: string): Promise<Access> {
-  return post<Access>("/auth/exchange", { [kind]: secret, room });
+/** An invitation waits here until the person has given a name, for it goes into the token. */
+export function storeInvite(room: string, secret: string): void {
+  safeStorage("sessionStorage")?.setItem(key("invite", room), secret);
 }
 
-/** Makes an invitation to a room; needs the right to. */
-export function invite(token: string, room: string, role = "presenter"): Promise<{ invite?: string; url?: string }> {
+export function storedInvite(room: string): string | undefined {
+  return safeStorage("sessionStorage")?.getItem(key("invite", room)) ?? undefined;
+}
+
+/** Exchanges an invitation or the owner's key for an access token. A guest's name is written into it. */
+export function exchange(kind: "invite" | "owner", secret: string, name?: string): Promise<Access> {
+  return post<Access>("/auth/exchange", { [kind]: secret, name });
+}
+
+/** Makes an invitation to a room; moderators and owners may. */
+export function invite(token: string, room: string, role = "presenter"): Promise<{ invite: string; exp: number }> {
   return post("/auth/invite", { room, role }, token);
 }
 
@@ -85,9 +93,10 @@ export interface RoomStatus {
   userCount?: number;
 }
 
-export async function roomStatus(room: string): Promise<RoomStatus | null> {
+export async function roomStatus(room: string, token?: string): Promise<RoomStatus | null> {
   try {
-    const res = await fetch(`/r/${encodeURIComponent(room)}/status`, { cache: "no-store" });
+    const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
+    const res = await fetch(`/r/${encodeURIComponent(room)}/status`, { headers, cache: "no-store" });
     if (!res.ok || !res.headers.get("Content-Type")?.includes("json")) return null;
     return (await res.json()) as RoomStatus;
   } catch {
