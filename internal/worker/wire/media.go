@@ -1,0 +1,161 @@
+package wire
+
+import (
+	"parley/internal/base/clock"
+	"parley/internal/transport/demux"
+	"parley/internal/transport/dtls"
+	"parley/internal/transport/ice"
+	"parley/internal/transport/srtp"
+)
+
+// handle takes one datagram; plain is memory for what it holds.
+func (p *Peer) handle(b, plain []byte) {
+	now := p.cfg.Clock.Now()
+	kind, _ := demux.Classify(b)
+	switch kind {
+	case demux.STUN:
+		p.handleSTUN(now, b)
+	case demux.DTLS:
+		p.mu.Lock()
+		d := p.dtls
+		p.mu.Unlock()
+		if d != nil {
+			d.HandleDatagram(b)
+		}
+	case demux.RTP, demux.RTCP:
+		p.handleMedia(now, kind, b, plain)
+	case demux.Drop:
+	}
+}
+
+func (p *Peer) handleSTUN(now clock.Time, b []byte) {
+	p.mu.Lock()
+	reply, ev := p.agent.HandleSTUN(now, p.path, b, p.buf[:0])
+	p.mu.Unlock()
+	if reply != nil {
+		_ = p.conn().write(reply)
+	}
+	if ev.Has(ice.Selected) {
+		p.become(Handshaking, nil)
+		p.startDTLS()
+	}
+}
+
+// startDTLS begins the handshake once the first check was answered. It runs on
+// the peer's goroutine, as does all reading, so no answer can overtake it.
+func (p *Peer) startDTLS() {
+	p.mu.Lock()
+	idle := p.dtls == nil && p.state == Handshaking
+	p.mu.Unlock()
+	if !idle {
+		return
+	}
+	c := p.cfg
+	d := c.Handshakes.Start(dtls.Config{
+		Identity: c.Identity, Client: c.DTLSClient, Fingerprints: c.Fingerprints,
+		Send: func(b []byte) { _ = p.conn().write(b) }, Done: p.handshakeDone,
+	})
+	p.mu.Lock()
+	over := p.state >= Failed
+	if !over {
+		p.dtls = d
+	}
+	p.mu.Unlock()
+	if over {
+		d.Close()
+	}
+}
+
+func (p *Peer) handshakeDone(k dtls.Keys, err error) {
+	if err == nil {
+		err = p.install(k)
+	}
+	if err != nil {
+		p.become(Failed, err)
+		return
+	}
+	p.become(Connected, nil)
+}
+
+func (p *Peer) install(k dtls.Keys) error {
+	profile := srtp.Profile(k.Profile)
+	send, err := srtp.NewSender(profile, k.LocalKey, k.LocalSalt)
+	if err != nil {
+		return err
+	}
+	recv, err := srtp.NewReceiver(profile, k.RemoteKey, k.RemoteSalt)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state < Failed {
+		p.send, p.recv = send, recv
+	}
+	return nil
+}
+
+func (p *Peer) handleMedia(now clock.Time, kind demux.Kind, b, plain []byte) {
+	p.mu.Lock()
+	if p.recv == nil {
+		p.mu.Unlock()
+		return
+	}
+	var drop srtp.Drop
+	if kind == demux.RTP {
+		plain, drop = p.recv.OpenRTP(plain[:0], b)
+	} else {
+		plain, drop = p.recv.OpenRTCP(plain[:0], b)
+	}
+	f := p.cfg.OnRTP
+	switch {
+	case drop != srtp.DropNone:
+		p.stats.Refused++
+		f = nil
+	case kind == demux.RTP:
+		p.stats.RTPIn++
+		p.stats.BytesIn += uint64(len(b))
+	default:
+		p.stats.RTCPIn++
+		p.stats.BytesIn += uint64(len(b))
+		f = p.cfg.OnRTCP
+	}
+	p.mu.Unlock()
+	if f != nil {
+		f(now, plain)
+	}
+}
+
+// SendRTP seals and sends one packet: header and payload as they are.
+func (p *Peer) SendRTP(header, payload []byte) error {
+	return p.sealed(func(dst []byte) ([]byte, error) {
+		p.stats.RTPOut++
+		return p.send.SealRTP(dst, header, payload)
+	})
+}
+
+// SendRTCP seals and sends one compound packet.
+func (p *Peer) SendRTCP(compound []byte) error {
+	return p.sealed(func(dst []byte) ([]byte, error) {
+		p.stats.RTCPOut++
+		return p.send.SealRTCP(dst, compound)
+	})
+}
+
+// sealed runs seal under the lock, which also keeps sequence on the wire.
+func (p *Peer) sealed(seal func(dst []byte) ([]byte, error)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.send == nil {
+		return ErrNotConnected
+	}
+	out, err := seal(p.buf[:0])
+	if err != nil {
+		return err
+	}
+	p.stats.BytesOut += uint64(len(out))
+	return p.conn().write(out)
+}
+
+// SendRaw sends bytes as they are, for tests of what the server must refuse.
+func (p *Peer) SendRaw(b []byte) error { return p.conn().write(b) }
