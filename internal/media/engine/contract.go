@@ -6,6 +6,7 @@ import (
 	"parley/internal/base/ring"
 	"parley/internal/media/graph"
 	"parley/internal/media/plane"
+	"parley/internal/media/stream"
 )
 
 // Shard numbers a worker of this node, 0..n-1.
@@ -55,6 +56,13 @@ type Cross struct {
 	Keyframe bool           // feedback: someone here needs a keyframe of Layer
 	Layer    uint8
 	Want     int8 // feedback: highest layer wanted here, -1 none
+
+	Info *stream.Info             // the publisher's section, shared and read-only; nil: unchanged
+	Ref  stream.TimeRef           // RTP clock of Layer from a sender report; At zero: none
+	Gen  [stream.MaxLayers]uint16 // SSRC generation of each layer
+
+	next *Cross // free list
+	home *crossPool
 }
 
 // Out collects what a call produced; appended to by the engine, owned and
@@ -70,7 +78,9 @@ type Out struct {
 //
 // A turn: HandleRTP/HandleRTCP/HandleCross for everything that arrived, then one
 // Flush, which fans the gathered packets out receiver by receiver; then the
-// worker sends Out.Batch and posts Out.Cross. Tick when its last result is due.
+// worker sends Out.Batch and posts Out.Cross. Tick at the end of every turn (it is
+// cheap when nothing is due, and any call may have brought the next instant
+// forward) and when its last result is due.
 type API interface {
 	OpenLeg(now clock.Time, c LegConfig)
 	ConfigureLeg(now clock.Time, leg graph.LegID, m plane.LegMedia)

@@ -3,45 +3,265 @@ package engine
 import (
 	"parley/internal/base/clock"
 	"parley/internal/base/ids"
-	"parley/internal/base/ring"
 	"parley/internal/media/graph"
 	"parley/internal/media/plane"
+	"parley/internal/media/speaker"
+	"parley/internal/media/stream"
+	"parley/internal/media/topology"
 )
 
-// Engine is the media logic of one shard; see [API]. It belongs to the shard's
-// goroutine.
+// Engine is the media logic of one shard; see [API].
 type Engine struct {
-	cfg Config
+	cfg    Config
+	env    stream.Env
+	legs   []*leg   // by LegID
+	tracks []*track // by TrackID
+	subs   map[ids.Subscription]*subscription
+	confs  map[ids.Conference]*conference
+	dirty  []*conference // have packets to fan out
+	heap   legHeap
+	pool   crossPool
+	keys   []keyRequest // keyframe requests made during this call
+	drops  Drops
+
+	rtcp  []byte // scratch for one compound
+	seqs  []uint16
+	ssrcs []uint32
+}
+
+type keyRequest struct {
+	track graph.TrackID
+	layer uint8
+}
+
+// conference is what this shard knows of one.
+type conference struct {
+	id      ids.Conference
+	recipes map[string]topology.Recipe
+	order   []topology.Recipe // recipes in order of appearance
+	packets []graph.Packet    // gathered since the last Flush; one reference each
+	tracks  []*track
+	legs    int
+	dirty   bool
+	det     speaker.Detector
+	due     clock.Time
+}
+
+type subscription struct {
+	cfg    SubConfig
+	leg    *leg
+	conf   *conference
+	proj   *stream.Projection
+	recipe topology.Recipe
 }
 
 // New returns an engine without legs or tracks.
-func New(cfg Config) *Engine { return &Engine{cfg: cfg} }
+func New(cfg Config) *Engine {
+	e := &Engine{cfg: cfg, subs: map[ids.Subscription]*subscription{}, confs: map[ids.Conference]*conference{}}
+	e.env = stream.Env{Anchor: cfg.Anchor, Random32: cfg.Random32, Up: e, ReportSoon: e.reportSoonFor}
+	return e
+}
 
 var _ API = (*Engine)(nil)
 
-// Release gives back a Cross that could not be delivered (a full queue between
-// shards): its packets' references are dropped.
-func (c *Cross) Release() {
-	for i := range c.Packets {
-		c.Packets[i].Buf.Release()
+func (e *Engine) leg(id graph.LegID) *leg {
+	if int(id) < len(e.legs) {
+		return e.legs[id]
 	}
-	c.Packets = c.Packets[:0]
+	return nil
 }
 
-func (e *Engine) OpenLeg(now clock.Time, c LegConfig)                                   {}
-func (e *Engine) ConfigureLeg(now clock.Time, leg graph.LegID, m plane.LegMedia)        {}
-func (e *Engine) SetLegReady(now clock.Time, leg graph.LegID, out *Out)                 {}
-func (e *Engine) CloseLeg(now clock.Time, leg graph.LegID, out *Out)                    {}
-func (e *Engine) AddTrack(now clock.Time, t TrackConfig, out *Out)                      {}
-func (e *Engine) RemoveTrack(now clock.Time, t graph.TrackID, out *Out)                 {}
-func (e *Engine) MuteTrack(now clock.Time, t graph.TrackID, muted bool)                 {}
-func (e *Engine) AddRemote(now clock.Time, t graph.TrackID, s Shard)                    {}
-func (e *Engine) RemoveRemote(now clock.Time, t graph.TrackID, s Shard)                 {}
-func (e *Engine) Subscribe(now clock.Time, s SubConfig, out *Out)                       {}
-func (e *Engine) Unsubscribe(now clock.Time, sub ids.Subscription, out *Out)            {}
-func (e *Engine) HandleRTP(now clock.Time, leg graph.LegID, buf *ring.Buf, out *Out)    {}
-func (e *Engine) HandleRTCP(now clock.Time, leg graph.LegID, compound []byte, out *Out) {}
-func (e *Engine) HandleCross(now clock.Time, c *Cross, out *Out)                        {}
-func (e *Engine) Flush(now clock.Time, out *Out)                                        {}
-func (e *Engine) Tick(now clock.Time, out *Out) clock.Time                              { return 0 }
-func (e *Engine) LegStats(leg graph.LegID, s *plane.LinkStats)                          {}
+func (e *Engine) track(id graph.TrackID) *track {
+	if int(id) < len(e.tracks) {
+		return e.tracks[id]
+	}
+	return nil
+}
+
+func (e *Engine) conference(id ids.Conference) *conference {
+	c := e.confs[id]
+	if c == nil {
+		c = &conference{id: id, recipes: map[string]topology.Recipe{}}
+		e.confs[id] = c
+	}
+	return c
+}
+
+// tidy forgets a conference that has nothing left here.
+func (e *Engine) tidy(c *conference) {
+	if c.legs == 0 && len(c.tracks) == 0 && !c.dirty {
+		delete(e.confs, c.id)
+	}
+}
+
+// recipe returns the element of a topology, with all sources known.
+func (c *conference) recipe(name string) topology.Recipe {
+	r := c.recipes[name]
+	if r == nil {
+		r = topology.New(name)
+		c.recipes[name] = r
+		c.order = append(c.order, r)
+		for _, t := range c.tracks {
+			r.AddSource(t.src)
+		}
+	}
+	return r
+}
+
+// OpenLeg implements [API].
+func (e *Engine) OpenLeg(now clock.Time, c LegConfig) {
+	if e.leg(c.Leg) != nil {
+		return
+	}
+	for int(c.Leg) >= len(e.legs) {
+		e.legs = append(e.legs, nil)
+	}
+	conf := e.conference(c.Conf)
+	conf.legs++
+	l := &leg{cfg: c, conf: conf, ssrc: e.cfg.Random32(), heapAt: -1}
+	l.egress = stream.Egress{Leg: c.Leg, Env: &e.env}
+	e.legs[c.Leg] = l
+}
+
+// CloseLeg implements [API].
+func (e *Engine) CloseLeg(now clock.Time, id graph.LegID, out *Out) {
+	l := e.leg(id)
+	if l == nil {
+		return
+	}
+	ssrcs := e.ssrcs[:0]
+	for _, p := range l.egress.Sends {
+		ssrcs = appendSent(ssrcs, p)
+	}
+	e.bye(l, ssrcs, out)
+	for sid, s := range e.subs {
+		if s.leg == l {
+			s.recipe.Disconnect(&l.egress, s.proj)
+			delete(e.subs, sid)
+		}
+	}
+	for _, s := range l.streams {
+		s.detach()
+	}
+	l.dropHeld(&e.drops)
+	e.heap.remove(l)
+	e.legs[id] = nil
+	l.conf.legs--
+	e.tidy(l.conf)
+}
+
+// SetLegReady implements [API].
+func (e *Engine) SetLegReady(now clock.Time, id graph.LegID, out *Out) {
+	l := e.leg(id)
+	if l == nil || l.egress.Ready {
+		return
+	}
+	l.egress.Ready = true
+	for _, p := range l.egress.Sends {
+		p.RequestKeyframe(now)
+	}
+	e.wake(l, e.reportAt(now, l))
+	e.settle(now, out)
+}
+
+// Subscribe implements [API].
+func (e *Engine) Subscribe(now clock.Time, c SubConfig, out *Out) {
+	l := e.leg(c.Leg)
+	if l == nil {
+		return
+	}
+	s := e.subs[c.Sub.Sub]
+	if s != nil && (s.leg != l || s.cfg.Sub.SSRC != c.Sub.SSRC) {
+		e.Unsubscribe(now, c.Sub.Sub, out)
+		s = nil
+	}
+	if s == nil {
+		if l.bye[c.Sub.SSRC] { // BYE is final for an SSRC (rule C5)
+			e.drops.DeadSSRC++
+			return
+		}
+		s = &subscription{leg: l, conf: l.conf}
+		s.proj = l.egress.Add(c.Sub.SSRC, c.Sub.RTXSSRC)
+		s.recipe = l.conf.recipe(c.Sub.Topology)
+		e.subs[c.Sub.Sub] = s
+	}
+	s.cfg = c
+	e.attach(now, s)
+	e.collideWithPeer(now, l, s.proj, out)
+	e.settle(now, out)
+}
+
+// attach brings a projection in line with its subscription.
+func (e *Engine) attach(now clock.Time, s *subscription) {
+	var src *stream.Source
+	if t := e.track(s.cfg.Track); t != nil && s.cfg.Sub.Track != "" && t.cfg.Track.Track == s.cfg.Sub.Track {
+		src = t.src
+	}
+	p := s.proj
+	p.Slot, p.Width = s.cfg.Sub.Slot, s.cfg.Sub.Width
+	if src != nil {
+		p.CNAME = src.Track.CNAME
+	}
+	if p.Slot || p.CNAME == "" {
+		p.CNAME = s.leg.media.CNAME // slots live on our own clock (SWX)
+	}
+	p.Attach(now, src, s.leg.section(s.cfg.Sub.MID))
+	p.Pause(now, s.cfg.Sub.Paused)
+	s.recipe.Connect(&s.leg.egress, p)
+	e.wakeConf(s.conf, now)
+}
+
+// Unsubscribe implements [API].
+func (e *Engine) Unsubscribe(now clock.Time, id ids.Subscription, out *Out) {
+	s := e.subs[id]
+	if s == nil {
+		return
+	}
+	delete(e.subs, id)
+	e.bye(s.leg, appendSent(e.ssrcs[:0], s.proj), out)
+	s.recipe.Disconnect(&s.leg.egress, s.proj)
+	s.leg.egress.Remove(s.proj)
+}
+
+// appendSent adds the SSRCs of a projection that the peer has heard of.
+func appendSent(ssrcs []uint32, p *stream.Projection) []uint32 {
+	if p.Dead || p.Packets == 0 {
+		return ssrcs
+	}
+	if ssrcs = append(ssrcs, p.SSRC); p.RTXSSRC != 0 {
+		ssrcs = append(ssrcs, p.RTXSSRC)
+	}
+	return ssrcs
+}
+
+// Drops counts packets that were not forwarded, by reason.
+type Drops struct {
+	UnknownLeg, Malformed, UnknownSSRC, TooManyStreams, HeldTooLong uint64
+	Duplicate, TooOld, Muted, BadRTX, MuxedRTCP                     uint64
+	BadRTCP, DeadSSRC, UnknownTrack                                 uint64
+}
+
+// Drops returns the counters of this shard.
+func (e *Engine) Drops() Drops { return e.drops }
+
+// LegStats implements [API].
+func (e *Engine) LegStats(id graph.LegID, s *plane.LinkStats) {
+	l := e.leg(id)
+	if l == nil {
+		return
+	}
+	g := &l.egress
+	s.RTT, s.PacketsIn, s.BytesIn = g.RTT, l.packets, l.octets
+	s.PacketsOut, s.BytesOut, s.FractionLostOut = g.Packets, g.Octets, g.FractionLost
+	s.NACKsIn, s.NACKsOut, s.RTXOut, s.PLIsIn, s.PLIsOut = g.NACKs, l.nacks, g.RTX, g.PLIs, l.plis
+	s.EstimateOut, s.EstimateIn, s.Goodput = g.REMB, l.est.Rate(), l.goodput
+	if s.EstimateIn == 0 {
+		s.EstimateIn = l.rateIn
+	}
+	s.LostIn = 0
+	for _, st := range l.streams {
+		if exp, got := st.recv.Counts(); !st.rtx && exp > got {
+			s.LostIn += exp - got
+		}
+	}
+}

@@ -220,6 +220,7 @@ const (
 	DataOpened
 	DataMessage
 	DataClosed
+	SSRCChanged // a projection of Track on Conn moved to SSRC after a collision (RFC 3550, section 8.2)
 )
 
 // Speaker is one entry of an active-speaker list.

@@ -15,6 +15,9 @@ type Env struct {
 	Anchor   clock.Anchor
 	Random32 func() uint32
 	Up       graph.Upstream
+	// ReportSoon is told that a stream started or switched on a leg: its
+	// receiver waits for an SR.
+	ReportSoon func(now clock.Time, leg graph.LegID)
 }
 
 // DefaultRTT is assumed until a leg has told one.
@@ -35,7 +38,6 @@ type Egress struct {
 	NACKs, RTX   uint64 // sequence numbers asked for; packets resent
 	PLIs         uint64
 	REMB         uint64
-	WantReport   bool // a stream started or switched: send its SR soon
 
 	twSeq uint16
 	absAt clock.Time

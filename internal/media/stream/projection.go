@@ -239,7 +239,7 @@ func (p *Projection) start(in *graph.Packet, s *Source) {
 	}
 	p.layer = int8(in.Layer)
 	p.lastTS, p.lastAt = in.Hdr.TS+g.ts, in.Arrival
-	p.leg.WantReport = true
+	p.leg.Env.ReportSoon(in.Arrival, p.leg.Leg)
 }
 
 // skip leaves a number out.

@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/media/graph"
+	"parley/internal/media/plane"
+	"parley/internal/media/rtcp"
+	"parley/internal/media/stream"
+)
+
+// HandleRTCP implements [API]. What concerns streams we send goes to the
+// leg's egress; what concerns streams we receive is done here. Nothing is
+// passed on to another endpoint (SFM-7).
+func (e *Engine) HandleRTCP(now clock.Time, id graph.LegID, compound []byte, out *Out) {
+	l := e.leg(id)
+	if l == nil {
+		e.drops.UnknownLeg++
+		return
+	}
+	var p rtcp.Packet
+	it := rtcp.Parse(compound)
+	for it.Next(&p) {
+		switch p.Type {
+		case rtcp.TypeSR:
+			e.handleSR(now, l, &p, out)
+		case rtcp.TypeBYE:
+			e.handleBYE(now, l, &p)
+		}
+		if s, ok := p.Sender(); ok && p.Type != rtcp.TypeBYE {
+			if st := l.find(s); st != nil {
+				st.heard = now
+			}
+		}
+	}
+	if it.Bad() {
+		e.drops.BadRTCP++
+	}
+	l.egress.HandleFeedback(now, compound, &out.Batch)
+	e.settle(now, out)
+}
+
+func (e *Engine) handleSR(now clock.Time, l *leg, p *rtcp.Packet, out *Out) {
+	s, ok := p.SenderInfo()
+	if !ok {
+		return
+	}
+	ssrc, _ := p.Sender()
+	st := l.find(ssrc)
+	if st == nil {
+		return
+	}
+	st.recv.HandleSR(now, s)
+	if st.track == nil || st.rtx || s.NTP == 0 {
+		return
+	}
+	t := st.track
+	ref := stream.TimeRef{At: l.ours(now, s.NTP), TS: s.RTP}
+	t.src.Layers[st.layer].Ref = ref
+	for i := range t.remotes {
+		x := e.cross(t, &t.remotes[i])
+		x.Ref, x.Layer = ref, st.layer
+		out.Cross = append(out.Cross, x)
+	}
+}
+
+// ours converts an instant of the peer's wall clock to our time line. The
+// smallest delay seen is taken for the offset of the clocks, the same for all
+// streams of the peer, so that what was in sync stays so.
+func (l *leg) ours(now clock.Time, ntp uint64) clock.Time {
+	ns := int64(ntp>>32)*1e9 + int64(ntp&0xffffffff*1e9>>32)
+	off := int64(now) - ns
+	if !l.hasOffset || off < l.offset || off-l.offset > int64(10*time.Second) {
+		l.offset, l.hasOffset = off, true
+	} else {
+		l.offset += (off - l.offset) / 256 // follow drift
+	}
+	return clock.Time(ns + l.offset)
+}
+
+func (e *Engine) handleBYE(now clock.Time, l *leg, p *rtcp.Packet) {
+	for i := 0; ; i++ {
+		ssrc, ok := p.ByeSSRC(i)
+		if !ok {
+			return
+		}
+		st := l.find(ssrc)
+		if st == nil {
+			continue
+		}
+		t := st.track
+		l.forget(st)
+		if t == nil || st.rtx {
+			continue
+		}
+		alive := false
+		for k := range t.layers {
+			alive = alive || t.layers[k].in != nil
+		}
+		if !alive {
+			t.endAt = now.Add(byeGrace)
+		}
+	}
+}
+
+// askKeyframe asks a publisher, by PLI or, where only that was agreed, by FIR.
+func (e *Engine) askKeyframe(now clock.Time, t *track, y *layer, out *Out) {
+	st, l := y.in, t.leg
+	if st == nil || t.cfg.Track.Kind != plane.Video || !l.egress.Ready {
+		return
+	}
+	pli, fir := false, false
+	for _, c := range l.media.Sections[st.sect].Recv.Codecs {
+		pli, fir = pli || c.PLI, fir || c.FIR
+	}
+	switch b := e.begin(l); {
+	case pli:
+		e.rtcp = rtcp.AppendPLI(b, l.ssrc, st.recv.SSRC)
+	case fir:
+		y.key.seq++
+		e.rtcp = rtcp.AppendFIR(b, l.ssrc, st.recv.SSRC, y.key.seq)
+	default:
+		y.key.want = false
+		return
+	}
+	y.key.sent(now, l.egress.RTT)
+	l.plis++
+	e.emit(l, out)
+}

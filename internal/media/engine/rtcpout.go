@@ -1,0 +1,221 @@
+package engine
+
+import (
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/media/graph"
+	"parley/internal/media/rtcp"
+)
+
+const (
+	// reportMin is the shortest regular interval: AVPF allows less than Tmin,
+	// and audio-video sync at the receiver waits for the first reports.
+	reportMin  = time.Second
+	reportSoon = 200 * time.Millisecond
+	// legShare is 5 % of an assumed 1.5 Mbit/s session, in bytes per second
+	// (rule C3); reportSize is a compound's usual size.
+	legShare   = 9375
+	reportSize = 120
+	// compoundMax keeps a compound within one datagram with SRTCP's trailer.
+	compoundMax = 1100
+)
+
+// reportAt returns when the leg's next regular report is due, choosing an
+// instant if none is: random in [0.5, 1.5] of the interval, compensated
+// (RFC 3550, section 6.3.1).
+func (e *Engine) reportAt(now clock.Time, l *leg) clock.Time {
+	if l.reportDue == 0 {
+		members := time.Duration(len(l.streams) + len(l.egress.Sends) + 2)
+		td := max(reportMin, members*reportSize*time.Second/legShare)
+		f := 0.5 + float64(e.cfg.Random32())/(1<<32)
+		l.reportDue = now.Add(time.Duration(float64(td) * f / 1.21828))
+	}
+	return l.reportDue
+}
+
+// reportSoonFor brings a leg's report forward.
+func (e *Engine) reportSoonFor(now clock.Time, id graph.LegID) {
+	l := e.leg(id)
+	if l == nil {
+		return
+	}
+	l.reportDue = clock.Earliest(l.reportDue, now.Add(reportSoon))
+	e.wake(l, l.reportDue)
+}
+
+// begin starts an early feedback compound: bare where reduced size was agreed
+// (RFC 5506), else led by an empty RR and CNAME (rule C2).
+func (e *Engine) begin(l *leg) []byte {
+	b := e.rtcp[:0]
+	if !l.media.RTCPRsize {
+		b = rtcp.AppendRR(b, l.ssrc, nil)
+		b = rtcp.AppendSDES(b, l.ssrc, l.media.CNAME)
+	}
+	return b
+}
+
+// emit sends the compound in e.rtcp.
+func (e *Engine) emit(l *leg, out *Out) {
+	if len(e.rtcp) == 0 || !l.egress.Ready {
+		return
+	}
+	off, b := out.Batch.Grow(len(e.rtcp))
+	copy(b, e.rtcp)
+	out.Batch.RTCP(l.cfg.Leg, off, len(e.rtcp))
+}
+
+// bye says goodbye for SSRCs of ours, which are not used again on the leg.
+func (e *Engine) bye(l *leg, ssrcs []uint32, out *Out) {
+	e.ssrcs = ssrcs
+	if len(ssrcs) == 0 {
+		return
+	}
+	if l.bye == nil {
+		l.bye = map[uint32]bool{}
+	}
+	for len(ssrcs) > 0 {
+		n := min(len(ssrcs), rtcp.MaxBlocks)
+		b := rtcp.AppendRR(e.rtcp[:0], l.ssrc, nil) // BYE never travels alone
+		b = rtcp.AppendSDES(b, l.ssrc, l.media.CNAME)
+		e.rtcp = rtcp.AppendBYE(b, ssrcs[:n]...)
+		e.emit(l, out)
+		for _, s := range ssrcs[:n] {
+			if len(l.bye) < maxByes {
+				l.bye[s] = true
+			}
+		}
+		ssrcs = ssrcs[n:]
+	}
+}
+
+// maxByes bounds the memory of spent SSRCs of a leg.
+const maxByes = 4096
+
+// sendFeedback writes what may not wait for the regular report and returns
+// when there will be more.
+func (e *Engine) sendFeedback(now clock.Time, l *leg, out *Out) (next clock.Time) {
+	next = e.sendNACKs(now, l, out)
+	for _, t := range l.tracks {
+		for i := range t.layers {
+			switch y := &t.layers[i]; {
+			case !y.key.want:
+			case now >= y.key.next:
+				e.askKeyframe(now, t, y, out)
+			default:
+				next = clock.Earliest(next, y.key.next)
+			}
+		}
+	}
+	if due := l.twcc.Due(); l.useTWCC && due != 0 {
+		if due <= now {
+			e.sendTWCC(l, out)
+			due = l.twcc.Due()
+		}
+		next = clock.Earliest(next, due)
+	}
+	if due := l.est.Due(); !l.useTWCC && l.useREMB && due != 0 {
+		if due <= now {
+			e.sendREMB(now, l, out)
+			due = l.est.Due()
+		}
+		next = clock.Earliest(next, due)
+	}
+	return next
+}
+
+func (e *Engine) sendNACKs(now clock.Time, l *leg, out *Out) (next clock.Time) {
+	for _, st := range l.streams {
+		if st.rtx || st.track == nil {
+			continue
+		}
+		e.seqs = st.recv.Nack.Collect(now, l.egress.Roundtrip(), e.seqs[:0])
+		next = clock.Earliest(next, st.recv.Nack.Due())
+		if len(e.seqs) > 0 {
+			e.rtcp = rtcp.AppendNACK(e.begin(l), l.ssrc, st.recv.SSRC, e.seqs)
+			l.nacks += uint64(len(e.seqs))
+			e.emit(l, out)
+		}
+	}
+	return next
+}
+
+// sendTWCC reports arrivals; the media source is any stream of the peer.
+func (e *Engine) sendTWCC(l *leg, out *Out) {
+	media := uint32(0)
+	if len(l.streams) > 0 {
+		media = l.streams[0].recv.SSRC
+	}
+	for more := true; more; {
+		b := e.begin(l)
+		n := len(b)
+		e.rtcp, more = l.twcc.Append(b, l.ssrc, media)
+		if len(e.rtcp) > n {
+			e.emit(l, out)
+		}
+	}
+}
+
+func (e *Engine) sendREMB(now clock.Time, l *leg, out *Out) {
+	var expected, got uint64
+	e.ssrcs = e.ssrcs[:0]
+	for _, st := range l.streams {
+		if st.rtx {
+			continue
+		}
+		x, g := st.recv.Counts()
+		expected, got = expected+x, got+g
+		e.ssrcs = append(e.ssrcs, st.recv.SSRC)
+	}
+	e.rtcp = rtcp.AppendREMB(e.begin(l), l.ssrc, l.est.Update(now, expected, got), e.ssrcs)
+	e.emit(l, out)
+}
+
+// report sends the regular compounds of a leg: an SR and CNAME for each stream
+// we have sent on it, and our reporter's RR about what the peer sends.
+func (e *Engine) report(now clock.Time, l *leg, out *Out) {
+	l.rates(now)
+	b := e.rtcp[:0]
+	flush := func() {
+		e.rtcp = b
+		e.emit(l, out)
+		b = e.rtcp[:0]
+	}
+	for _, p := range l.egress.Sends {
+		s, ok := p.SenderInfo(now)
+		if !ok || p.Dead {
+			continue
+		}
+		b = rtcp.AppendSR(b, p.SSRC, s, nil)
+		b = rtcp.AppendSDES(b, p.SSRC, p.CNAME)
+		if len(b) > compoundMax {
+			flush()
+		}
+	}
+	var all [maxStreams]rtcp.Block
+	blocks := all[:0]
+	for _, st := range l.streams {
+		if blk, ok := st.recv.Block(now); ok {
+			blocks = append(blocks, blk)
+		}
+	}
+	for first := true; len(blocks) > 0 || (first && len(b) == 0); first = false {
+		n := min(len(blocks), rtcp.MaxBlocks)
+		if len(b) > 0 && len(b)+n*24 > compoundMax {
+			flush()
+		}
+		b = rtcp.AppendRR(b, l.ssrc, blocks[:n])
+		b = rtcp.AppendSDES(b, l.ssrc, l.media.CNAME)
+		blocks = blocks[n:]
+	}
+	flush()
+}
+
+// rates updates the figures of the last second or so.
+func (l *leg) rates(now clock.Time) {
+	if dt := now.Sub(l.priorAt).Seconds(); l.priorAt != 0 && dt > 0 {
+		l.goodput = uint64(float64(l.egress.Octets-l.priorOut) * 8 / dt)
+		l.rateIn = uint64(float64(l.octets-l.prior) * 8 / dt)
+	}
+	l.priorAt, l.priorOut, l.prior = now, l.egress.Octets, l.octets
+}
