@@ -37,6 +37,10 @@ type Config struct {
 	// data has arrived: time to start SCTP on Data. It is called from
 	// HandleDatagram or from the handshake goroutine.
 	FirstData func()
+	// PeerClosed, if set, is called once, from HandleDatagram, when the peer
+	// says goodbye by an authentic alert after the handshake. The Conn stays as
+	// it is until Close.
+	PeerClosed func()
 	// MTU is the largest UDP payload to send; zero: 1200.
 	MTU int
 }
@@ -74,6 +78,7 @@ type Conn struct {
 	cancel   context.CancelCauseFunc
 	late     *lateFlight
 	farewell []byte
+	alerts   *alertKey // nil when the peer has said goodbye
 }
 
 // lateFlight answers a peer that did not get our last flight.
@@ -105,14 +110,14 @@ func (c *Conn) begin() {
 
 func (c *Conn) becomeQueued() {
 	c.state = stateQueued
-	c.pipe = newPipe(c.cfg.Send)
+	c.pipe = newPipe(c.cfg.Send, c.cfg.Client)
 }
 
 // HandleDatagram takes a datagram of the DTLS range (first byte 20 to 63) that
 // came over the validated path. It copies what it needs and never blocks.
 func (c *Conn) HandleDatagram(b []byte) {
 	var out []byte
-	var first, submit bool
+	var first, submit, gone bool
 	c.mu.Lock()
 	switch c.state {
 	case stateWaiting:
@@ -122,12 +127,18 @@ func (c *Conn) HandleDatagram(b []byte) {
 			submit = true
 		}
 	case stateQueued, stateRunning, stateOpen:
+		gone = c.goodbye(b)
 		first = c.feed(b)
 	case stateDetached:
-		out = c.answerLate(b)
+		if gone = c.goodbye(b); !gone {
+			out = c.answerLate(b)
+		}
 	case stateClosed:
 	}
 	c.mu.Unlock()
+	if gone && c.cfg.PeerClosed != nil {
+		c.cfg.PeerClosed()
+	}
 	switch {
 	case submit:
 		if !c.pool.submit(c) {
@@ -138,6 +149,15 @@ func (c *Conn) HandleDatagram(b []byte) {
 	case first:
 		c.cfg.FirstData()
 	}
+}
+
+// goodbye reports, once, that the peer has left.
+func (c *Conn) goodbye(b []byte) bool {
+	if c.alerts == nil || !c.alerts.saysGoodbye(b) {
+		return false
+	}
+	c.alerts = nil
+	return true
 }
 
 // retreat goes back to waiting when the pool was full: the peer repeats its hello.
@@ -240,6 +260,7 @@ func (c *Conn) finish(peer *piondtls.Conn, keys Keys) {
 	c.cancel, c.timer = nil, nil
 	c.peer, c.state, c.reported = peer, stateOpen, true
 	c.filter.open = true
+	c.alerts = c.pipe.peerKey()
 	early := c.filter.sawData && c.cfg.KeepData && c.cfg.FirstData != nil
 	c.mu.Unlock()
 	if !c.cfg.KeepData {
@@ -300,7 +321,8 @@ func (c *Conn) fail(err error) {
 		c.timer.Stop()
 	}
 	c.state = stateClosed
-	c.peer, c.pipe, c.filter, c.late, c.farewell, c.cancel, c.timer = nil, nil, nil, nil, nil, nil, nil
+	c.peer, c.pipe, c.filter, c.late, c.farewell = nil, nil, nil, nil, nil
+	c.alerts, c.cancel, c.timer = nil, nil, nil
 	c.mu.Unlock()
 	switch {
 	case peer != nil:

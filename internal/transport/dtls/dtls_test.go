@@ -215,7 +215,7 @@ func pionPeer(t *testing.T, client bool, cert tls.Certificate, profile piondtls.
 	ready := make(chan struct{})
 	var stranger *pipe
 	in := newWire(func(d []byte) { <-ready; conn.HandleDatagram(d) })
-	stranger = newPipe(func(d []byte) { in.ch <- d })
+	stranger = newPipe(func(d []byte) { in.ch <- d }, client)
 	conn = NewPool(Limits{}).Start(Config{Identity: ours, Client: !client, Fingerprints: fps,
 		Send: func(d []byte) { stranger.push(d) }, Done: func(k Keys, err error) { res <- result{k, err} }})
 	close(ready)

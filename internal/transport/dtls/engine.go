@@ -59,6 +59,7 @@ func (c *Conn) newPeer(p *pipe) (*piondtls.Conn, error) {
 		// Self-signed by design: the fingerprint is the proof (RFC 8827, section 6.5).
 		piondtls.WithInsecureSkipVerify(true),
 		piondtls.WithVerifyPeerCertificate(c.verify),
+		piondtls.WithKeyLogWriter(p), // in memory, for the peer's goodbye only
 	}
 	if c.cfg.Client {
 		opts := []piondtls.ClientOption{piondtls.WithCipherSuites(clientSuites...)}

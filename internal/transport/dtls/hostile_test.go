@@ -184,7 +184,7 @@ func TestD12_PendingIsBounded(t *testing.T) {
 }
 
 func TestD12_PipeIsBounded(t *testing.T) {
-	p := newPipe(func([]byte) {})
+	p := newPipe(func([]byte) {}, false)
 	for range 1000 {
 		p.push(make([]byte, 1200))
 	}

@@ -29,12 +29,13 @@ type pipe struct {
 	muted   bool   // writes are kept, not sent
 	kept    []byte // last datagram written while muted
 	last    []byte // last datagram holding a ChangeCipherSpec
+	tap     secretTap
 
 	wake chan struct{}
 }
 
-func newPipe(send func([]byte)) *pipe {
-	return &pipe{send: send, wake: make(chan struct{}, 1)}
+func newPipe(send func([]byte), client bool) *pipe {
+	return &pipe{send: send, tap: secretTap{client: client}, wake: make(chan struct{}, 1)}
 }
 
 // push queues a datagram, which the pipe then owns; false when full.
@@ -73,6 +74,9 @@ func (p *pipe) ReadFrom(b []byte) (int, net.Addr, error) {
 			p.queue[0] = nil
 			p.queue = p.queue[1:]
 			p.bytes -= len(d)
+			if p.tap.client {
+				p.tap.serverHello(d)
+			}
 			p.mu.Unlock()
 			return copy(b, d), peerAddr, nil
 		}
@@ -87,6 +91,9 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 	p.mu.Lock()
 	if holdsCCS(d) {
 		p.last = d
+	}
+	if !p.tap.client {
+		p.tap.serverHello(d)
 	}
 	muted := p.muted
 	if muted {
@@ -111,6 +118,24 @@ func holdsCCS(b []byte) bool {
 		b = rest
 	}
 	return false
+}
+
+// Write implements io.Writer for pion's key log, under the lock of the tap.
+func (p *pipe) Write(line []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tap.Write(line)
+}
+
+// peerKey returns the key of the peer's alerts, nil when there is none.
+func (p *pipe) peerKey() *alertKey {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.tap.ready {
+		return nil
+	}
+	k := p.tap.key
+	return &k
 }
 
 // mute makes later writes silent; the last of them can be fetched by tail.
