@@ -97,7 +97,7 @@ func (m *Machine) finish(t *turn, reason string) {
 	if reason == "" {
 		reason = "ended"
 	}
-	c.Phase = model.Ending // while legs are closed, so that nothing new is handed out
+	c.Phase, m.finishing = model.Ending, true
 	for _, d := range m.liveDevices() {
 		s, ws := d.Session, d.Dialect == "ws"
 		m.deviceGone(t, d, model.Booted, reason, t.caller.By.Subject)
@@ -119,6 +119,7 @@ func nodeStopping(m *Machine, t *turn, p Stopping) (any, error) {
 	if m.conf.Phase == model.Ended {
 		return already(), nil
 	}
+	m.finishing = true
 	for _, d := range m.liveDevices() {
 		s := d.Session
 		m.deviceGone(t, d, model.Booted, p.Reason, "")

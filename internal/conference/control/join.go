@@ -60,6 +60,8 @@ func join(m *Machine, t *turn, p api.JoinParams) (any, error) {
 func (m *Machine) checkJoin(t *turn, p *api.JoinParams) error {
 	by := t.caller.By
 	switch {
+	case m.conf.Phase == model.Ending:
+		return errGone() // who is in goes on until the end; nobody comes
 	case by.Subject == "":
 		return errUnauthorised()
 	case !t.forHere():

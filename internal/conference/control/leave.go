@@ -46,8 +46,12 @@ func (m *Machine) participantGone(t *turn, p *model.Participant, how model.Depar
 		"part": p.ID, "user": p.User, "method": how, "reason": why,
 	})
 	t.out.Events[len(t.out.Events)-1].By = by
-	if m.users == 0 && m.conf.Phase == model.Active {
+	switch {
+	case m.users > 0 || m.finishing:
+	case m.conf.Phase == model.Active:
 		m.watchEmpty(t)
+	case m.conf.Phase == model.Ending: // nobody is left to wait for
+		m.finish(t, "ended")
 	}
 }
 

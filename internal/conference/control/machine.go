@@ -66,6 +66,7 @@ type Machine struct {
 	subs      subIndex
 	order     uint64 // last number given to a participant, track or subscription
 	users     int    // participants with a live device
+	finishing bool   // everybody is being put out
 }
 
 // NewMachine returns a scheduled conference.
@@ -112,6 +113,10 @@ func (m *Machine) Step(now clock.Time, c Command, out *Output) (any, error) {
 		return nil, err
 	}
 	t.commit()
+	if j, ok := res.(api.JoinResult); ok { // tells the revision that it made
+		j.Rev = m.conf.Rev
+		res = j
+	}
 	return res, nil
 }
 

@@ -28,7 +28,7 @@ const (
 type handler struct {
 	who      policy.Who
 	internal bool
-	ended    bool // may be given to a conference that is ending or has ended
+	ended    bool // may be given to a conference that has ended
 	decode   func(json.RawMessage) (any, error)
 	run      func(*Machine, *turn, any) (any, error)
 }
@@ -136,9 +136,8 @@ func (h handler) admit(m *Machine, t *turn) error {
 	if h.internal {
 		return nil
 	}
-	over := m.conf.Phase == model.Ending || m.conf.Phase == model.Ended
 	switch {
-	case over && !h.ended:
+	case m.conf.Phase == model.Ended && !h.ended:
 		return errGone()
 	case h.who.Outside:
 		return nil
