@@ -55,8 +55,10 @@ func (f *failures) prune(now time.Time) {
 			delete(f.byAddr, k)
 		}
 	}
-	for k := range f.byAddr { // all fresh: a wide attack; any victim will do
-		if len(f.byAddr) < maxFailing {
+	// All fresh: a wide attack. Any victims will do, but many at once, since
+	// looking through the table for each newcomer would be the attack's success.
+	for k := range f.byAddr {
+		if len(f.byAddr) < maxFailing*3/4 {
 			return
 		}
 		delete(f.byAddr, k)

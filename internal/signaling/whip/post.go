@@ -121,7 +121,10 @@ func (h *Handler) enter(res *resource) error {
 // started if the caller may.
 func (res *resource) join(ctx context.Context) (*api.AnswerResult, error) {
 	res.h.cfg.Port.Attach(res.caller, res)
-	res.attached()
+	if !res.attached() { // stopped in between: nobody else will tell the Port
+		res.h.cfg.Port.Closed(res.caller.Session, "stopped")
+		return nil, errBusy()
+	}
 	params := res.joinParams()
 	resp, err := res.do(ctx, api.ConferenceJoin, params)
 	if err == nil && resp.Code == 404 {

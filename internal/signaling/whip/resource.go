@@ -65,10 +65,12 @@ func (res *resource) Goodbye(g api.Goodbye) {
 	}()
 }
 
-func (res *resource) attached() {
+// attached notes that the Port knows the session; false if it was ended before.
+func (res *resource) attached() bool {
 	res.mu.Lock()
 	defer res.mu.Unlock()
 	res.known = true
+	return !res.gone
 }
 
 // end forgets the resource and tells the Port, once; false if it was over.
@@ -82,6 +84,7 @@ func (res *resource) end(why string) bool {
 	h.mu.Unlock()
 	res.mu.Lock()
 	was, known := res.gone, res.known
+	res.gone = true
 	res.mu.Unlock()
 	if was {
 		return false
