@@ -67,7 +67,7 @@ export function Controls() {
           <Hang />
         </Control>
       </div>
-      <div class="group side end">
+      <div class="group side right">
         <Control label={t("people")} pressed={call.panel.value === "people"} onClick={() => open("people")}>
           <People />
           <span class="count" aria-hidden="true">{call.people.value.length}</span>

@@ -121,8 +121,7 @@ function Prejoin() {
             <span>{t("yourName")}</span>
             <input value={name} placeholder={t("guest")} maxLength={80} autocomplete="name" onInput={(e) => setName(e.currentTarget.value)} />
           </label>
-          <DeviceChoice />
-          <Level />
+          <DeviceChoice level={<Level />} />
           <Problems />
           <div class="actions">
             <button type="submit" class="primary" disabled={joining} aria-label={t("join")}>{t(joining ? "joining" : "join")}</button>

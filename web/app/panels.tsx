@@ -71,15 +71,16 @@ export function Language() {
 }
 
 /** Camera, microphone and, where the browser can, the loudspeaker. */
-export function DeviceChoice() {
+export function DeviceChoice({ level }: { level?: ComponentChildren }) {
   useEffect(() => void refreshDevices(), []);
   const d = devices.value;
   return (
     <>
       <Choice input="microphone" list={d.microphones} label={t("microphone")} none={t("noMicrophone")} />
+      {level}
       <Choice input="camera" list={d.cameras} label={t("camera")} none={t("noCamera")} />
       {d.speakers.length > 0 && "setSinkId" in HTMLMediaElement.prototype && (
-        <label class="field">
+        <label class="field loudspeaker">
           <span>{t("speaker")}</span>
           <select value={call.output.value} onChange={(e) => call.setOutput(e.currentTarget.value)}>
             <option value="">{t("systemDefault")}</option>
