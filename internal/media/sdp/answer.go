@@ -39,6 +39,7 @@ func Answer(offer *Description, local plane.Local, prev Session, decisions []Dec
 			return nil, err
 		}
 	}
+	a.oneMeaning()
 	a.bundle()
 	a.role(tagged)
 	a.finish()
@@ -188,6 +189,27 @@ func (a *answerer) media(o *Section, s *answerSection) {
 // (RFC 8285, sections 4.2 and 6).
 func (a *answerer) idAllowed(o *Section, id uint8) bool {
 	return id <= 14 || (id >= 16 && (o.AllowMixed || a.offer.AllowMixed))
+}
+
+// oneMeaning drops an extension whose id means another one in an earlier
+// section: over one transport an id has one meaning (extmap is SPECIAL in
+// RFC 8859 for this). aiortc 1.4 offers id 2 as audio level in audio and
+// as abs-send-time in video, keeps one map for both, and closes its transport on
+// the first audio packet that then reads wrongly.
+func (a *answerer) oneMeaning() {
+	var meaning [256]int // 1 + plane.Ext
+	for i := range a.sections {
+		exts := &a.sections[i].media.Exts
+		for e, id := range exts {
+			switch {
+			case id == 0:
+			case meaning[id] == 0:
+				meaning[id] = e + 1
+			case meaning[id] != e+1:
+				exts[e] = 0
+			}
+		}
+	}
 }
 
 // acceptRIDs takes the offered simulcast streams as they are. A pt= restriction

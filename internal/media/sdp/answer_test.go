@@ -265,6 +265,18 @@ func TestAnswerExtensionDirections(t *testing.T) {
 	}
 }
 
+// aiortc 1.4 gives id 2 two meanings and breaks when both are taken up.
+func TestAnswerGivesAnExtensionIDOneMeaning(t *testing.T) {
+	for _, name := range []string{"aiortc-publish", "aiortc-recvonly"} {
+		offer := realOffer(t, name)
+		m := answer(t, offer, NewSession(1, ""), acceptAll(offer)).Media
+		audio, video := m.Sections[0].Exts, m.Sections[1].Exts
+		if audio[plane.ExtAudioLevel] != 2 || video[plane.ExtAbsSendTime] != 0 || audio[plane.ExtMID] != 1 || video[plane.ExtMID] != 1 {
+			t.Errorf("%s: %v %v", name, audio, video)
+		}
+	}
+}
+
 func TestAnswerTwoByteExtensionIDsNeedAllowMixed(t *testing.T) {
 	for _, mixed := range []bool{false, true} {
 		offer := realOffer(t, "gstreamer-publish-vp8")

@@ -125,7 +125,7 @@ func (d *Description) Transport() Transport {
 }
 
 // tagged returns the section whose transport carries the bundle: the first of
-// the group that is not rejected (RFC 9143, section 7.1.1); nil if none is.
+// the group that is not rejected (RFC 9143, section 7.3.1); nil if none is.
 func (d *Description) tagged() *Section {
 	for _, mid := range d.Bundle {
 		if s := d.Section(mid); s != nil && s.Active() {

@@ -8,7 +8,7 @@ import (
 )
 
 // DefaultCodecs is what our own clients offer. Payload types stay out of 64..95
-// (RFC 5761) and are the same in every section of a bundle (RFC 9143, section 10.1).
+// (RFC 5761) and are the same in every section of a bundle (RFC 9143, section 9.1).
 func DefaultCodecs(kind plane.Kind) []plane.Codec {
 	video := func(name string, pt uint8, fmtp string) plane.Codec {
 		return plane.Codec{Name: name, PT: pt, RTX: pt + 1, ClockRate: 90000, Fmtp: fmtp, NACK: true, PLI: true, FIR: true, TWCC: true, REMB: true}
