@@ -7,6 +7,7 @@ require (
 	github.com/pion/rtcp v1.2.20
 	github.com/pion/rtp v1.10.6
 	github.com/pion/webrtc/v4 v4.2.20
+	go.uber.org/goleak v1.3.0
 	parley v0.0.0-00010101000000-000000000000
 )
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +15,13 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
+	"go.uber.org/goleak"
+
+	"parley/internal/simnet"
+	"parley/internal/simnet/relay"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 30 * time.Second
 
@@ -179,6 +186,59 @@ func TestWHIPAndWHEP(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestThroughRelay publishes over an impaired path: every packet passes the
+// relay, and the media arrives in spite of what it loses.
+func TestThroughRelay(t *testing.T) {
+	ctx := within(t)
+	s := &server{peer: newPeer(t), deleted: make(chan string, 1)}
+	web := httptest.NewServer(s)
+	defer web.Close()
+	path := simnet.Config{Delay: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.05}
+	var r *relay.Relay
+	p, err := Publish(ctx, Options{
+		URL: web.URL, Token: "secret", EditOffer: NoCandidates,
+		EditAnswer: func(answer string) string {
+			var err error
+			if r, err = relay.Start(relay.Config{
+				Listen: netip.MustParseAddrPort("127.0.0.1:0"), Target: loopbackCandidate(t, answer),
+				Seed: 1, Up: path, Down: path,
+			}); err != nil {
+				t.Error(err)
+				return answer
+			}
+			return Via(r.Addr())(answer)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	tracks, err := s.peer.WaitTracks(ctx, 2, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := r.Stats()
+	if st.Up.Lost == 0 || st.Up.Sent < tracks[0].Packets() {
+		t.Fatalf("%+v", st)
+	}
+	t.Logf("%+v", st)
+	if err := p.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// loopbackCandidate finds the address the server peer has on 127.0.0.1.
+func loopbackCandidate(t *testing.T, sdp string) netip.AddrPort {
+	t.Helper()
+	for l := range strings.Lines(sdp) {
+		if f := strings.Fields(l); strings.HasPrefix(l, "a=candidate:") && f[2] == "udp" && f[4] == "127.0.0.1" {
+			return netip.MustParseAddrPort(f[4] + ":" + f[5])
+		}
+	}
+	t.Error("no loopback candidate in " + sdp)
+	return netip.MustParseAddrPort("127.0.0.1:9")
 }
 
 func TestRefusalIsAStatusError(t *testing.T) {
