@@ -51,13 +51,20 @@ func (c *checkCmd) Run() error {
 // configFile finds --config FILE or PARLEY_CONFIG before the command line is
 // judged, so that the file's own mistakes are reported with file and line.
 func configFile(args []string) string {
+	name := "--config"
+	if len(args) > 0 && args[0] == "load" {
+		name = "--scenario" // the same kind of file
+	}
 	for i, a := range args {
-		if v, ok := strings.CutPrefix(a, "--config="); ok {
+		if v, ok := strings.CutPrefix(a, name+"="); ok {
 			return v
 		}
-		if a == "--config" && i+1 < len(args) {
+		if a == name && i+1 < len(args) {
 			return args[i+1]
 		}
+	}
+	if name == "--scenario" {
+		return ""
 	}
 	return os.Getenv("PARLEY_CONFIG")
 }

@@ -30,7 +30,7 @@ type Server struct {
 	ICETCP    bool       `name:"ice-tcp" env:"PARLEY_ICE_TCP" default:"true" negatable:"" help:"Accept media over TCP on the HTTP port, for networks that block UDP."`
 	TLSCert   string     `name:"tls-cert" env:"PARLEY_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. Without one, a self-signed certificate serves every address but loopback."`
 	TLSKey    string     `name:"tls-key" env:"PARLEY_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key of --tls-cert, PEM, not readable by others."`
-	Admin     Endpoint   `name:"admin" env:"PARLEY_ADMIN" placeholder:"ADDR:PORT" help:"Listener for /metrics and /debug/pprof; off when empty, keep it on loopback."`
+	Admin     Endpoint   `name:"admin" env:"PARLEY_ADMIN" placeholder:"ADDR:PORT" help:"Listener for /stats and /debug/pprof without any login; off when empty, keep it on loopback."`
 	Origins   []string   `name:"origins" env:"PARLEY_ORIGINS" placeholder:"URL" help:"Other web origins that may open the WebSocket and use WHIP and WHEP, such as https://app.example.org."`
 	Drain     Span       `name:"drain" env:"PARLEY_DRAIN" default:"3s" help:"How long to let sessions say goodbye at SIGTERM, at most 4s without a cluster."`
 	LogLevel  string     `name:"log-level" env:"PARLEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`

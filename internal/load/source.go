@@ -135,7 +135,7 @@ func (s *Source) fill(toc byte, head []byte, size int, now int64) []byte {
 
 // readStamp finds the stamp in a received payload.
 func readStamp(p []byte) (number uint64, sent int64, ok bool) {
-	for off := 1; off <= 14 && off+stampLen <= len(p); off++ {
+	for off := 1; off <= 18 && off+stampLen <= len(p); off++ {
 		if binary.BigEndian.Uint32(p[off:]) == stampMagic {
 			return binary.BigEndian.Uint64(p[off+4:]), int64(binary.BigEndian.Uint64(p[off+12:])), true
 		}

@@ -219,6 +219,10 @@ type peeked struct {
 	left  bool
 }
 
+// FirstByte returns the byte that decided, so that a server can tell TLS (0x16)
+// from plain HTTP without waiting again.
+func (p *peeked) FirstByte() byte { return p.first[0] }
+
 func (p *peeked) Read(b []byte) (int, error) {
 	if p.left && len(b) > 0 {
 		p.left = false

@@ -1,0 +1,92 @@
+package load
+
+import (
+	"fmt"
+	"net/url"
+	"time"
+
+	"parley/internal/base/ids"
+)
+
+// Config is one run.
+type Config struct {
+	URL         string // of the server, "http://127.0.0.1:8080"
+	Token       string // bearer token; empty with --dev servers
+	Room        string
+	Insecure    bool // accept any HTTPS certificate
+	Publishers  int
+	Subscribers int
+	Via         string // how subscribers join: "whep" or "ws"
+	Data        bool   // with ws: a data channel too
+	Audio       bool
+	Video       bool
+	VideoBPS    int // bit/s of each video layer's top
+	AudioBPS    int
+	FPS         int
+	Simulcast   bool // three layers by RID: quarter, half, full
+	Sections    int  // receiving sections of each kind per subscriber; 0: as many as publishers
+	Warmup      time.Duration
+	Duration    time.Duration // measured part
+	JoinRate    int           // joins a second
+	ServerPID   int           // for CPU per forwarded packet; 0: unknown
+	Progress    func(string)  // a line now and then; nil: none
+}
+
+// Validate says what is wrong, for a person.
+func (c *Config) Validate() error {
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("--url: %q is not http://HOST:PORT or https://HOST:PORT", c.URL)
+	case !ids.ValidName(c.Room):
+		return fmt.Errorf("--room: %q may have letters, digits, '-', '_' and '.', at most 64", c.Room)
+	case c.Publishers < 0 || c.Subscribers < 0 || c.Publishers+c.Subscribers == 0 || c.Publishers+c.Subscribers > 20000:
+		return fmt.Errorf("--publishers and --subscribers: 1 to 20000 together")
+	case c.Via != "whep" && c.Via != "ws":
+		return fmt.Errorf("--via: %q is not whep or ws", c.Via)
+	case c.Publishers > 0 && !c.Audio && !c.Video:
+		return fmt.Errorf("publishers with neither audio nor video send nothing")
+	case c.VideoBPS < 20_000 || c.VideoBPS > 50_000_000:
+		return fmt.Errorf("--video-bitrate: %d is not 20000 to 50000000 bit/s", c.VideoBPS)
+	case c.AudioBPS < 6000 || c.AudioBPS > 510_000:
+		return fmt.Errorf("--audio-bitrate: %d is not 6000 to 510000 bit/s", c.AudioBPS)
+	case c.FPS < 1 || c.FPS > 120:
+		return fmt.Errorf("--fps: %d is not 1 to 120", c.FPS)
+	case c.Duration <= 0 || c.Duration > 24*time.Hour:
+		return fmt.Errorf("--duration: %v is not up to 24h", c.Duration)
+	case c.JoinRate < 1:
+		return fmt.Errorf("--join-rate: at least 1")
+	}
+	return nil
+}
+
+// Report is what a run found. Durations are in milliseconds.
+type Report struct {
+	Publishers     int      `json:"publishers"`
+	Subscribers    int      `json:"subscribers"`
+	JoinsFailed    int      `json:"joinsFailed"`
+	Seconds        float64  `json:"seconds"`
+	PacketsOut     uint64   `json:"packetsPublished"`
+	PacketsIn      uint64   `json:"packetsReceived"`
+	BytesIn        uint64   `json:"bytesReceived"`
+	Lost           uint64   `json:"lost"`
+	LossPercent    float64  `json:"lossPercent"`
+	Retransmitted  uint64   `json:"retransmitted"`
+	Streams        int      `json:"streams"`
+	LatencyP50     float64  `json:"latencyP50Ms"`
+	LatencyP95     float64  `json:"latencyP95Ms"`
+	LatencyP99     float64  `json:"latencyP99Ms"`
+	JoinP50        float64  `json:"joinP50Ms"`
+	JoinP95        float64  `json:"joinP95Ms"`
+	FirstP50       float64  `json:"firstPacketP50Ms"`
+	FirstP95       float64  `json:"firstPacketP95Ms"`
+	ServerCPU      float64  `json:"serverCpuSeconds,omitempty"`
+	CPUPerPacket   float64  `json:"serverCpuMicrosPerForwardedPacket,omitempty"`
+	ServerRSS      uint64   `json:"serverRssBytes,omitempty"`
+	RSSPerPeer     float64  `json:"serverRssBytesPerPeer,omitempty"`
+	OwnCPU         float64  `json:"generatorCpuSeconds"`
+	GeneratorBusy  float64  `json:"generatorBusyPercent"` // of the cores it may use
+	Errors         []string `json:"errors,omitempty"`
+	ForwardPerSec  float64  `json:"forwardedPacketsPerSecond"`
+	PayloadMbitSec float64  `json:"receivedMbitPerSecond"`
+}

@@ -1,0 +1,138 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"parley/internal/media/plane"
+	"parley/internal/media/sdp"
+	"parley/internal/transport/ice"
+	"parley/internal/worker/wire"
+)
+
+// maxAnswer caps what is read from a server we do not trust either.
+const maxAnswer = 256 << 10
+
+// dialer joins peers to one room.
+type dialer struct {
+	cfg    *Config
+	client *http.Client
+	shared wire.Config // identity, handshakes, clock
+}
+
+func newDialer(cfg *Config, shared wire.Config) *dialer {
+	t := &http.Transport{
+		MaxIdleConnsPerHost: 32, MaxConnsPerHost: 64, IdleConnTimeout: 30 * time.Second,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: cfg.Insecure, MinVersion: tls.VersionTLS12}, // only with --insecure
+	}
+	return &dialer{cfg: cfg, shared: shared, client: &http.Client{Transport: t, Timeout: 30 * time.Second}}
+}
+
+// offered is an offer on its way.
+type offered struct {
+	creds ice.Creds
+	offer *sdp.Offer
+}
+
+// write makes an offer with fresh ICE credentials.
+func (d *dialer) write(prev sdp.Session, creds ice.Creds, sections []sdp.OfferSection) (*offered, error) {
+	hash, value := d.shared.Identity.Fingerprint()
+	o, err := sdp.NewOffer(prev, sdp.OfferConfig{
+		Local: plane.Local{
+			ICE:         plane.ICECreds{Ufrag: creds.Ufrag, Pwd: secret(creds.Pwd)},
+			Fingerprint: plane.Fingerprint{Hash: hash, Value: value},
+		},
+		Setup: "actpass", Sections: sections,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &offered{creds: creds, offer: o}, nil
+}
+
+// post sends an offer to WHIP or WHEP and returns the answer and its resource.
+func (d *dialer) post(ctx context.Context, kind string, o *offered) (*sdp.Accepted, string, error) {
+	url := strings.TrimSuffix(d.cfg.URL, "/") + "/" + kind + "/" + d.cfg.Room
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(o.offer.SDP))
+	if err != nil {
+		return nil, "", err
+	}
+	req.Header.Set("Content-Type", "application/sdp")
+	d.authorize(req)
+	res, err := d.client.Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, "", err
+	}
+	if res.StatusCode != http.StatusCreated {
+		return nil, "", fmt.Errorf("%s answered %s: %s", kind, res.Status, bytes.TrimSpace(body[:min(len(body), 200)]))
+	}
+	a, err := sdp.ParseAnswer(o.offer, body)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s answer: %w", kind, err)
+	}
+	loc, err := res.Request.URL.Parse(res.Header.Get("Location"))
+	if err != nil {
+		return nil, "", fmt.Errorf("%s Location: %w", kind, err)
+	}
+	return a, loc.String(), nil
+}
+
+func (d *dialer) authorize(req *http.Request) {
+	if d.cfg.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+d.cfg.Token)
+	}
+}
+
+// remove ends a WHIP or WHEP session; errors do not matter at the end of a run.
+func (d *dialer) remove(ctx context.Context, resource string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, resource, nil)
+	if err != nil {
+		return
+	}
+	d.authorize(req)
+	if res, err := d.client.Do(req); err == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer))
+		_ = res.Body.Close()
+	}
+}
+
+// dial starts the wire of an accepted offer.
+func (d *dialer) dial(o *offered, a *sdp.Accepted, c wire.Config) (*wire.Peer, error) {
+	cfg := d.shared
+	cfg.OnRTP, cfg.OnRTCP, cfg.OnState = c.OnRTP, c.OnRTCP, c.OnState
+	cfg.Local = o.creds
+	cfg.Remote = ice.Creds{Ufrag: a.Remote.Ufrag, Pwd: a.Remote.Pwd.Reveal()}
+	cfg.DTLSClient = a.DTLSClient
+	for _, f := range a.Prints {
+		cfg.Fingerprints = append(cfg.Fingerprints, struct{ Hash, Value string }{f.Hash, f.Value})
+	}
+	server, ok := pick(a.Candidates)
+	if !ok {
+		return nil, fmt.Errorf("the answer has no UDP candidate")
+	}
+	cfg.Server = server
+	return wire.Dial(cfg)
+}
+
+// pick takes the best UDP candidate.
+func pick(cs []plane.Candidate) (best netip.AddrPort, ok bool) {
+	var prio uint32
+	for _, c := range cs {
+		if strings.EqualFold(c.Transport, "udp") && (!ok || c.Priority > prio) {
+			best, prio, ok = c.Addr, c.Priority, true
+		}
+	}
+	return best, ok
+}

@@ -1,0 +1,327 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sort"
+	"sync"
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/transport/dtls"
+	"parley/internal/worker/wire"
+)
+
+// joinTimeout is how long one join may take before it counts as failed.
+const joinTimeout = 20 * time.Second
+
+// maxErrors are kept for the report; more of the same help nobody.
+const maxErrors = 8
+
+// runner is one run under way.
+type runner struct {
+	cfg    *Config
+	ctx    context.Context // ends with the run; everything started hangs on it
+	clock  *clock.System
+	dialer *dialer
+	group  sync.WaitGroup
+
+	mu     sync.Mutex // guards all below
+	pubs   []*publisher
+	subs   []*subscriber
+	joins  []time.Duration
+	failed int
+	errs   []string
+}
+
+// Run joins everybody, measures for cfg.Duration, leaves, and reports. A join
+// that fails is reported, not fatal; the error is for a run that found nothing.
+func Run(ctx context.Context, cfg Config) (*Report, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	identity, err := dtls.NewIdentity()
+	if err != nil {
+		return nil, err
+	}
+	run, cancel := context.WithCancel(ctx)
+	r := &runner{cfg: &cfg, ctx: run, clock: clock.NewSystem()}
+	r.dialer = newDialer(&cfg, wire.Config{
+		Identity: identity, Handshakes: dtls.NewPool(dtls.Limits{}), Clock: r.clock, CheckInterval: 30 * time.Millisecond,
+	})
+	defer func() {
+		r.leave()
+		cancel()
+		r.group.Wait()
+		r.dialer.client.CloseIdleConnections()
+	}()
+	r.joinAll(run)
+	if len(r.pubs)+len(r.subs) == 0 {
+		return nil, fmt.Errorf("nobody could join: %v", r.errs)
+	}
+	return r.measure(run), ctx.Err()
+}
+
+func (r *runner) say(format string, a ...any) {
+	if r.cfg.Progress != nil {
+		r.cfg.Progress(fmt.Sprintf(format, a...))
+	}
+}
+
+func (r *runner) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.errs) < maxErrors {
+		r.errs = append(r.errs, err.Error())
+	}
+}
+
+// connect runs a peer and waits until media may flow.
+func (r *runner) connect(ctx context.Context, p *wire.Peer) error {
+	r.group.Go(func() {
+		if err := p.Run(r.ctx); err != nil && !errors.Is(err, wire.ErrClosed) && r.ctx.Err() == nil {
+			r.fail(err)
+		}
+	})
+	select {
+	case <-p.Connected():
+		return nil
+	case <-p.Over():
+		return p.Err()
+	case <-ctx.Done():
+		p.Close()
+		return ctx.Err()
+	}
+}
+
+// joinAll joins publishers first, then subscribers, at the wanted rate.
+func (r *runner) joinAll(ctx context.Context) {
+	paced := make(chan struct{})
+	if r.cfg.Publishers > 0 {
+		r.group.Go(func() { r.pace(paced) })
+	}
+	r.joinMany(ctx, "publishers", r.cfg.Publishers, func(ctx context.Context, n int) error {
+		p, err := r.publish(ctx, n)
+		if err == nil {
+			r.mu.Lock()
+			r.pubs = append(r.pubs, p)
+			r.mu.Unlock()
+		}
+		return err
+	})
+	r.joinMany(ctx, "subscribers", r.cfg.Subscribers, func(ctx context.Context, n int) error {
+		join := r.subscribe
+		if r.cfg.Via == "ws" {
+			join = r.subscribeWS
+		}
+		s, err := join(ctx, n)
+		if err == nil {
+			r.mu.Lock()
+			r.subs = append(r.subs, s)
+			r.mu.Unlock()
+		}
+		return err
+	})
+	close(paced)
+	r.group.Go(r.feedback)
+}
+
+func (r *runner) joinMany(ctx context.Context, what string, n int, join func(context.Context, int) error) {
+	gap := time.Second / time.Duration(r.cfg.JoinRate)
+	t := time.NewTicker(gap)
+	defer t.Stop()
+	var g sync.WaitGroup
+	for i := range n {
+		g.Go(func() {
+			step, cancel := context.WithTimeout(ctx, joinTimeout)
+			defer cancel()
+			start := time.Now()
+			err := join(step, i)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if err == nil {
+				r.joins = append(r.joins, time.Since(start))
+				return
+			}
+			r.failed++
+			if len(r.errs) < maxErrors {
+				r.errs = append(r.errs, what+": "+err.Error())
+			}
+		})
+		if i%50 == 49 || i == n-1 {
+			r.say("joining %s %d/%d", what, i+1, n)
+		}
+		select {
+		case <-ctx.Done():
+			g.Wait()
+			return
+		case <-t.C:
+		}
+	}
+	g.Wait()
+}
+
+// pace sends every publisher's frames in time, all from one goroutine.
+func (r *runner) pace(_ <-chan struct{}) {
+	start := r.clock.Now()
+	var nextSR clock.Time
+	for r.ctx.Err() == nil {
+		now := r.clock.Now()
+		r.mu.Lock()
+		pubs := r.pubs
+		r.mu.Unlock()
+		wait := 20 * time.Millisecond
+		for _, p := range pubs {
+			for _, t := range p.tracks {
+				at := now.Sub(start)
+				if t.due < at-time.Second { // joined late, or the machine slept: no burst to catch up
+					t.due = at
+				}
+				for t.due <= at {
+					p.frame(r.clock.Now(), t)
+					t.due += t.src.Interval()
+				}
+				wait = min(wait, t.due-at)
+			}
+			if now >= nextSR {
+				p.report(now, r.clock.Anchor())
+			}
+		}
+		if now >= nextSR {
+			nextSR = now.Add(time.Second)
+		}
+		sleep(r.ctx, wait)
+	}
+}
+
+// feedback repairs and reports for all subscribers.
+func (r *runner) feedback() {
+	var n int
+	for sleep(r.ctx, 20*time.Millisecond) {
+		now := r.clock.Now()
+		r.mu.Lock()
+		subs := r.subs
+		r.mu.Unlock()
+		for i, s := range subs {
+			s.repair(now)
+			if n%50 == i%50 { // each once a second, spread over it
+				s.report()
+			}
+		}
+		n++
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// measure warms up, counts for the duration and sums up.
+func (r *runner) measure(ctx context.Context) *Report {
+	sleep(ctx, r.cfg.Warmup)
+	for _, s := range r.subs {
+		s.begin()
+	}
+	var before uint64
+	for _, p := range r.pubs {
+		before += p.packets.Load()
+	}
+	proc0, own0, start := readProcess(r.cfg.ServerPID), ownCPU(), time.Now()
+	for left := r.cfg.Duration; left > 0 && ctx.Err() == nil; left = r.cfg.Duration - time.Since(start) {
+		sleep(ctx, min(left, time.Second))
+		r.say("measuring %.0f/%.0f s", min(time.Since(start), r.cfg.Duration).Seconds(), r.cfg.Duration.Seconds())
+	}
+	proc1, own1, took := readProcess(r.cfg.ServerPID), ownCPU(), time.Since(start)
+	rep := &Report{Publishers: len(r.pubs), Subscribers: len(r.subs), JoinsFailed: r.failed, Seconds: took.Seconds()}
+	var lat Histogram
+	for _, s := range r.subs {
+		s.end(rep, &lat)
+	}
+	for _, p := range r.pubs {
+		rep.PacketsOut += p.packets.Load()
+	}
+	rep.PacketsOut -= before
+	r.finish(rep, &lat, took, proc1.cpu-proc0.cpu, own1-own0, proc1.rss)
+	return rep
+}
+
+func (r *runner) finish(rep *Report, lat *Histogram, took time.Duration, cpu, own float64, rss uint64) {
+	rep.LatencyP50, rep.LatencyP95, rep.LatencyP99 = ms(lat.Quantile(.5)), ms(lat.Quantile(.95)), ms(lat.Quantile(.99))
+	rep.JoinP50, rep.JoinP95 = ms(quantile(r.joins, .5)), ms(quantile(r.joins, .95))
+	var first []time.Duration
+	for _, s := range r.subs {
+		if s.mu.Lock(); s.first != 0 {
+			first = append(first, s.first.Sub(s.asked))
+		}
+		s.mu.Unlock()
+	}
+	rep.FirstP50, rep.FirstP95 = ms(quantile(first, .5)), ms(quantile(first, .95))
+	if n := rep.PacketsIn + rep.Lost; n > 0 {
+		rep.LossPercent = 100 * float64(rep.Lost) / float64(n)
+	}
+	rep.ForwardPerSec = float64(rep.PacketsIn) / took.Seconds()
+	rep.PayloadMbitSec = float64(rep.BytesIn) * 8 / 1e6 / took.Seconds()
+	rep.OwnCPU = own
+	rep.GeneratorBusy = 100 * own / took.Seconds() / float64(runtime.NumCPU())
+	if r.cfg.ServerPID != 0 {
+		rep.ServerCPU, rep.ServerRSS = cpu, rss
+		if rep.PacketsIn > 0 {
+			rep.CPUPerPacket = cpu * 1e6 / float64(rep.PacketsIn)
+		}
+		if n := len(r.subs) + len(r.pubs); n > 0 {
+			rep.RSSPerPeer = float64(rss) / float64(n)
+		}
+	}
+	r.mu.Lock()
+	rep.Errors = r.errs
+	r.mu.Unlock()
+}
+
+// leave says goodbye, twenty at a time.
+func (r *runner) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	gate := make(chan struct{}, 20)
+	var g sync.WaitGroup
+	each := func(resource string, p *wire.Peer, c *wsClient) {
+		gate <- struct{}{}
+		g.Go(func() {
+			defer func() { <-gate }()
+			if resource != "" {
+				r.dialer.remove(ctx, resource)
+			}
+			p.Close()
+			if c != nil {
+				_ = c.conn.CloseNow()
+				c.cancel()
+			}
+		})
+	}
+	for _, s := range r.subs {
+		each(s.resource, s.peer, s.ws)
+	}
+	for _, p := range r.pubs {
+		each(p.resource, p.peer, nil)
+	}
+	g.Wait()
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func quantile(d []time.Duration, q float64) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	d = append([]time.Duration(nil), d...)
+	sort.Slice(d, func(i, j int) bool { return d[i] < d[j] })
+	return d[min(int(q*float64(len(d))), len(d)-1)]
+}

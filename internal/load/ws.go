@@ -1,0 +1,235 @@
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"parley/api"
+	"parley/internal/base/clock"
+	"parley/internal/base/ids"
+	"parley/internal/media/plane"
+	"parley/internal/media/sdp"
+	"parley/internal/transport/ice"
+	"parley/internal/worker/wire"
+)
+
+// wsClient is a subscriber's signalling over the WebSocket.
+type wsClient struct {
+	conn   *websocket.Conn
+	cancel context.CancelFunc
+
+	mu      sync.Mutex // guards waiting
+	waiting map[string]chan *api.Response
+	needed  chan api.MediaNeeded
+}
+
+// frame is any server frame, as far as this client looks.
+type frame struct {
+	Kind  string          `json:"kind"`
+	T     json.RawMessage `json:"t"`
+	Event string          `json:"event"`
+	Body  json.RawMessage `json:"body"`
+	Code  int             `json:"code"`
+}
+
+func (r *runner) dialWS(ctx context.Context) (*wsClient, error) {
+	url := "ws" + strings.TrimPrefix(strings.TrimSuffix(r.cfg.URL, "/"), "http") + "/ws"
+	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{
+		Subprotocols: []string{api.Subprotocol}, HTTPClient: &http.Client{Transport: r.dialer.client.Transport},
+	})
+	if err != nil {
+		return nil, err
+	}
+	conn.SetReadLimit(1 << 20)
+	hello := api.Hello{Kind: "hello", Versions: []int{1}, Client: &api.Client{Name: "parley-load"}, Auth: &api.Auth{Token: r.cfg.Token, Name: "load"}}
+	if err := send(ctx, conn, hello); err != nil {
+		return nil, err
+	}
+	_, b, err := conn.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var f frame
+	if json.Unmarshal(b, &f) != nil || f.Kind != "welcome" {
+		return nil, fmt.Errorf("no welcome: %.200s", b)
+	}
+	run, cancel := context.WithCancel(r.ctx)
+	c := &wsClient{conn: conn, cancel: cancel, waiting: map[string]chan *api.Response{}, needed: make(chan api.MediaNeeded, 16)}
+	r.group.Go(func() { c.read(run) })
+	return c, nil
+}
+
+func send(ctx context.Context, conn *websocket.Conn, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return conn.Write(ctx, websocket.MessageText, b)
+}
+
+// read handles frames until the connection ends.
+func (c *wsClient) read(ctx context.Context) {
+	for {
+		_, b, err := c.conn.Read(ctx)
+		if err != nil {
+			return
+		}
+		var f frame
+		if json.Unmarshal(b, &f) != nil {
+			continue
+		}
+		switch f.Kind {
+		case "ping":
+			_ = send(ctx, c.conn, map[string]any{"kind": "pong", "t": f.T})
+		case "response":
+			c.answered(b)
+		case "notify":
+			var n api.MediaNeeded
+			if f.Event == "media.needed" && json.Unmarshal(f.Body, &n) == nil {
+				select {
+				case c.needed <- n:
+				default: // the next one says the same and more
+				}
+			}
+		}
+	}
+}
+
+func (c *wsClient) answered(b []byte) {
+	var res api.Response
+	if json.Unmarshal(b, &res) != nil || !res.Final {
+		return
+	}
+	c.mu.Lock()
+	ch := c.waiting[res.ID]
+	delete(c.waiting, res.ID)
+	c.mu.Unlock()
+	if ch != nil {
+		ch <- &res
+	}
+}
+
+// request runs one command and decodes its result.
+func (c *wsClient) request(ctx context.Context, method, conf string, params, result any) error {
+	p, err := json.Marshal(params)
+	if err != nil {
+		return err
+	}
+	req := api.Request{Kind: "request", ID: ids.NewSecret().Reveal()[:20], Method: method, Conf: conf, Params: p}
+	ch := make(chan *api.Response, 1)
+	c.mu.Lock()
+	c.waiting[req.ID] = ch
+	c.mu.Unlock()
+	if err := send(ctx, c.conn, req); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case res := <-ch:
+		if res.Error != nil {
+			return fmt.Errorf("%s: %d %s %s", method, res.Error.Code, res.Error.Reason, res.Error.Message)
+		}
+		return json.Unmarshal(res.Result, result)
+	}
+}
+
+// subscribeWS joins over the WebSocket and offers as the server asks.
+func (r *runner) subscribeWS(ctx context.Context, n int) (*subscriber, error) {
+	s := &subscriber{ssrc: ids.Random32(), streams: map[uint32]*inStream{}}
+	s.asked = r.clock.Now()
+	c, err := r.dialWS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.ws = c
+	var joined api.JoinResult
+	err = c.request(ctx, api.ConferenceJoin, r.cfg.Room, api.JoinParams{
+		Device: fmt.Sprintf("load-%s", ids.NewSecret().Reveal()[:12]), Load: "1", Name: fmt.Sprintf("Load %d", n), Kind: "bot",
+	}, &joined)
+	if err != nil {
+		return nil, err
+	}
+	neg := &negotiation{r: r, s: s, conf: joined.Conf, ms: joined.MS, creds: ice.NewCreds(), prev: sdp.NewSession(uint64(ids.Random32()), "")}
+	if err := neg.offer(ctx, joined.Needed); err != nil {
+		return nil, err
+	}
+	if err := r.connect(ctx, s.peer); err != nil {
+		return nil, err
+	}
+	r.group.Go(func() { neg.follow(r.ctx) })
+	return s, nil
+}
+
+// negotiation is the offer/answer history of one WebSocket subscriber.
+type negotiation struct {
+	r        *runner
+	s        *subscriber
+	conf, ms string
+	rev      uint32
+	creds    ice.Creds
+	prev     sdp.Session
+	audio    int
+	video    int
+	sections []sdp.OfferSection
+}
+
+func (g *negotiation) offer(ctx context.Context, need api.MediaNeeded) error {
+	for ; g.audio < need.Audio; g.audio++ {
+		g.sections = append(g.sections, sdp.OfferSection{Kind: plane.Audio, Receive: true})
+	}
+	for ; g.video < need.Video; g.video++ {
+		g.sections = append(g.sections, sdp.OfferSection{Kind: plane.Video, Receive: true})
+	}
+	if g.s.peer == nil && g.r.cfg.Data {
+		g.sections = append(g.sections, sdp.OfferSection{Kind: plane.Application})
+	}
+	if len(g.sections) == 0 { // nobody publishes yet: a section to carry the transport
+		g.sections, g.audio = append(g.sections, sdp.OfferSection{Kind: plane.Audio, Receive: true}), 1
+	}
+	o, err := g.r.dialer.write(g.prev, g.creds, g.sections)
+	if err != nil {
+		return err
+	}
+	var res api.AnswerResult
+	if err := g.s.ws.request(ctx, api.MediaOffer, g.conf, api.OfferParams{MS: g.ms, Rev: g.rev + 1, SDP: o.offer.SDP}, &res); err != nil {
+		return err
+	}
+	a, err := sdp.ParseAnswer(o.offer, []byte(res.SDP))
+	if err != nil {
+		return err
+	}
+	g.rev, g.prev = res.Rev, o.offer.Session
+	g.s.mu.Lock()
+	g.s.media = a.Media
+	g.s.mu.Unlock()
+	if g.s.peer == nil {
+		g.s.peer, err = g.r.dialer.dial(o, a, wire.Config{OnRTP: g.s.onRTP, OnRTCP: func(clock.Time, []byte) {}})
+	}
+	return err
+}
+
+// follow offers again whenever the server needs other sections.
+func (g *negotiation) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case need := <-g.s.ws.needed:
+			step, cancel := context.WithTimeout(ctx, 15*time.Second)
+			err := g.offer(step, need)
+			cancel()
+			if err != nil && !errors.Is(err, context.Canceled) {
+				g.r.fail(err)
+			}
+		}
+	}
+}
