@@ -8,7 +8,7 @@ import whip_http as http
 
 try:
     import numpy
-    from aiortc import RTCPeerConnection, RTCSessionDescription
+    from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
     from aiortc.mediastreams import MediaStreamError
 except ImportError as e:
     http.report(ok=False, error="missing package: %s" % e)
@@ -51,7 +51,10 @@ async def run(args):
         tasks.append(asyncio.ensure_future(count.drain(track)))
 
     pc.addTransceiver("audio", direction="recvonly")
-    pc.addTransceiver("video", direction="recvonly")
+    video = pc.addTransceiver("video", direction="recvonly")
+    if args.video == "h264":  # else whatever the room has
+        codecs = RTCRtpReceiver.getCapabilities("video").codecs
+        video.setCodecPreferences([c for c in codecs if c.mimeType in ("video/H264", "video/rtx")])
     try:
         await pc.setLocalDescription(await pc.createOffer())
         try:
@@ -80,6 +83,9 @@ async def run(args):
         await pc.close()
         for t in tasks:
             t.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                print("track ended:", repr(outcome), file=sys.stderr)
 
 
 if __name__ == "__main__":

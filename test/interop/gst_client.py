@@ -44,11 +44,13 @@ class Client:
     def count(self, kind, pad):
         """Counts the buffers that pass a pad."""
 
-        def probe(_pad, _info):
-            self.frames[kind] += 1
+        def probe(_pad, info):
+            # Payloaders push the packets of one frame as a list.
+            batch = info.get_buffer_list() if info.type & Gst.PadProbeType.BUFFER_LIST else None
+            self.frames[kind] += batch.length() if batch else 1
             return Gst.PadProbeReturn.OK
 
-        pad.add_probe(Gst.PadProbeType.BUFFER, probe)
+        pad.add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST, probe)
 
     def offer(self):
         """Starts the offer; publishers call it when caps are known, players at once."""

@@ -21,11 +21,10 @@ func Answer(offer *Description, local plane.Local, prev Session, decisions []Dec
 	if err := prev.checkOffer(offer); err != nil {
 		return nil, err
 	}
-	tagged := offer.Transport()
-	if tagged.ICE.Ufrag == "" && !prev.Negotiated {
+	a := &answerer{offer: offer, local: local, tagged: offer.tagged(), out: &Answered{Session: prev}}
+	if a.tagged == nil && !prev.Negotiated {
 		return nil, unacceptable("nothing in the offer can be negotiated")
 	}
-	a := &answerer{offer: offer, local: local, out: &Answered{Session: prev}}
 	a.sections = make([]answerSection, len(offer.Sections))
 	for i := range offer.Sections {
 		d := Decision{Reject: true}
@@ -41,7 +40,7 @@ func Answer(offer *Description, local plane.Local, prev Session, decisions []Dec
 	}
 	a.oneMeaning()
 	a.bundle()
-	a.role(tagged)
+	a.role()
 	a.finish()
 	a.print()
 	return a.out, nil
@@ -51,6 +50,7 @@ func Answer(offer *Description, local plane.Local, prev Session, decisions []Dec
 type answerer struct {
 	offer    *Description
 	local    plane.Local
+	tagged   *Section // of the offer; nil when everything in it is dead
 	sections []answerSection
 	group    []string // accepted mids in the order of the offer's group
 	setup    string
@@ -96,7 +96,7 @@ func (s Session) checkOffer(offer *Description) error {
 // inactive instead.
 func (a *answerer) mustLive(i int, decisions []Decision) bool {
 	o := &a.offer.Sections[i]
-	if o.Kind == plane.Application || a.offer.tagged() != o {
+	if o.Kind == plane.Application || a.tagged != o {
 		return false
 	}
 	for j := range a.offer.Sections {
@@ -302,7 +302,11 @@ func (a *answerer) bundle() {
 
 // role chooses the DTLS role: passive by preference; an association keeps the
 // role it has (RFC 8842, sections 5.3 and 5.5).
-func (a *answerer) role(tagged Transport) {
+func (a *answerer) role() {
+	var tagged Transport
+	if a.tagged != nil {
+		tagged = a.tagged.transport()
+	}
 	if len(a.group) > 0 {
 		// Unbundled credentials (aiortc and GStreamer write one set a section):
 		// those of the section that carries the bundle in our answer count.

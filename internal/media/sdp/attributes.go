@@ -125,8 +125,11 @@ func readFmtp(b *builder, v string) error {
 	}
 	if rest = strings.TrimSpace(rest); b.fmtp[pt] == "" {
 		b.fmtp[pt] = rest
-	} else {
-		b.fmtp[pt] += ";" + rest
+		return nil
+	}
+	// Thousands of lines for one format would be joined in quadratic time.
+	if b.fmtp[pt] += ";" + rest; len(b.fmtp[pt]) > MaxLine {
+		return bad("fmtp of payload type %d over %d bytes", pt, MaxLine)
 	}
 	return nil
 }
