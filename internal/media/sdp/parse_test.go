@@ -97,7 +97,7 @@ func TestA21_ParseRefusesBadOffers(t *testing.T) {
 		"extmap 0":              {edit(t, "a=extmap:1 ", "a=extmap:0 "), 400, "extmap id"},
 		"ssrc over 32 bits":     {edit(t, "a=mid:1", "a=mid:1\r\na=ssrc:4294967296 cname:x"), 400, "ssrc"},
 		"D7 10,000 candidates":  {edit(t, "a=mid:0", "a=mid:0"+strings.Repeat("\r\na=candidate", 10000)), 400, "over"},
-		"fmtp without end":      {edit(t, "a=mid:1", "a=mid:1"+strings.Repeat("\r\na=fmtp:96 x=12345678", 300)), 400, "fmtp of payload type 96 over"},
+		"fmtp without end":      {edit(t, "a=mid:1", "a=mid:1"+strings.Repeat("\r\na=fmtp:96 x=12345678", 500)), 400, "fmtp of payload type 96 over"},
 		"every section foreign": {edit(t, "m=audio", "m=text", "m=video", "m=message"), 488, "nothing in the offer"},
 	} {
 		t.Run(name, func(t *testing.T) {
