@@ -41,6 +41,8 @@ const (
 	maxMessage  = 1500 // one datagram; a check may carry optional extras
 	maxAttrs    = 32   // browsers send about 8
 	maxUsername = 513  // RFC 8489, section 14.3
+	minUfrag    = 4 // RFC 8839, section 5.4
+	maxUfrag    = 256
 	maxUnknown  = 4    // named in a 420; more are not worth a larger reply
 )
 
@@ -230,8 +232,11 @@ func splitUsername(u []byte) (local, remote []byte, ok bool) {
 		return nil, nil, false
 	}
 	for i, c := range u {
+		if c == ':' && i >= minUfrag && i <= maxUfrag {
+			return u[:i], u[i+1:], true
+		}
 		if c == ':' {
-			return u[:i], u[i+1:], i >= 4 && i <= 256
+			break
 		}
 	}
 	return nil, nil, false

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/pion/rtp"
 	pion "github.com/pion/srtp/v3"
 )
 
@@ -225,11 +226,12 @@ func BenchmarkSeal(b *testing.B) {
 			})
 			b.Run(fmt.Sprintf("%v/%d/pion", p, n), func(b *testing.B) {
 				c := pionContext(b, p)
+				var header rtp.Header
 				dst := make([]byte, 0, 1500)
 				b.ReportAllocs()
 				for i := uint16(0); b.Loop(); i++ {
 					binary.BigEndian.PutUint16(clear[2:], i)
-					if _, err := c.EncryptRTP(dst, clear, nil); err != nil {
+					if _, err := c.EncryptRTP(dst, clear, &header); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -264,11 +266,12 @@ func BenchmarkOpen(b *testing.B) {
 				dst := make([]byte, 0, 1500)
 				b.ReportAllocs()
 				var c *pion.Context
+				var header rtp.Header
 				for i := 0; b.Loop(); i++ {
 					if i%count == 0 {
 						c = pionContext(b, p)
 					}
-					if _, err := c.DecryptRTP(dst, packets[i%count], nil); err != nil {
+					if _, err := c.DecryptRTP(dst, packets[i%count], &header); err != nil {
 						b.Fatal(err)
 					}
 				}
