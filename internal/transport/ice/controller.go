@@ -137,17 +137,19 @@ func (c *Controller) Tick(now clock.Time, send func(to Path, b []byte)) (ev Even
 	return ev, next
 }
 
+// sendDue sends one check. The next is planned first, since the reply may come
+// during send on a virtual wire.
 func (c *Controller) sendDue(now clock.Time, send func(to Path, b []byte)) {
 	if !c.checking {
-		c.check(c.selected, send)
 		c.next = now.Add(c.consent())
+		c.check(c.selected, send)
 		return
 	}
-	if n := len(c.cfg.Remotes); n > 0 {
-		c.check(c.cfg.Remotes[c.turn%n], send)
-		c.turn++
-	}
 	c.next = now.Add(c.cfg.Interval)
+	if n := len(c.cfg.Remotes); n > 0 {
+		c.turn++
+		c.check(c.cfg.Remotes[(c.turn-1)%n], send)
+	}
 }
 
 // consent draws the time to the next consent check: 0.8 to 1.2 of the interval

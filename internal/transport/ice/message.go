@@ -41,9 +41,9 @@ const (
 	maxMessage  = 1500 // one datagram; a check may carry optional extras
 	maxAttrs    = 32   // browsers send about 8
 	maxUsername = 513  // RFC 8489, section 14.3
-	minUfrag    = 4 // RFC 8839, section 5.4
+	minUfrag    = 4    // RFC 8839, section 5.4
 	maxUfrag    = 256
-	maxUnknown  = 4    // named in a 420; more are not worth a larger reply
+	maxUnknown  = 4 // named in a 420; more are not worth a larger reply
 )
 
 // tid is a transaction id.
