@@ -132,9 +132,27 @@ func (r *room) guarded(it *item) {
 			if !replied {
 				it.refuse(fault.New(500, "server-error", "internal error"))
 			}
+			r.putOut(it)
 		}
 	}()
 	r.handle(it)
+}
+
+// putOut closes the session whose request broke something half way: what it
+// holds may be inconsistent, and it comes back with a fresh one.
+func (r *room) putOut(it *item) {
+	if it.session == nil || r.m.Device(it.caller.Session) == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			r.log.Error("closing a session failed inside", "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	now := r.f.cfg.Clock.Now()
+	_, _ = r.step(now, it.command(control.SessionClosed, control.Closed{Reason: "server-error"}))
+	r.goodbye(it.caller.Session, api.Goodbye{Kind: "goodbye", Action: "reconnect", Reason: "server-error"})
+	r.settle(now)
 }
 
 func (r *room) handle(it *item) {
