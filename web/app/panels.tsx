@@ -61,7 +61,7 @@ export function Language() {
   return (
     <label class="field">
       <span>{t("language")}</span>
-      <select value={lang.value} onChange={(e) => setLang(e.currentTarget.value as "en" | "zh")}>
+      <select aria-label={t("language")} value={lang.value} onChange={(e) => setLang(e.currentTarget.value as "en" | "zh")}>
         {languages.map((l) => (
           <option key={l.id} value={l.id} lang={l.id === "zh" ? "zh-CN" : "en"}>{l.name}</option>
         ))}
@@ -82,7 +82,7 @@ export function DeviceChoice({ level }: { level?: ComponentChildren }) {
       {d.speakers.length > 0 && "setSinkId" in HTMLMediaElement.prototype && (
         <label class="field loudspeaker">
           <span>{t("speaker")}</span>
-          <select value={call.output.value} onChange={(e) => call.setOutput(e.currentTarget.value)}>
+          <select aria-label={t("speaker")} value={call.output.value} onChange={(e) => call.setOutput(e.currentTarget.value)}>
             <option value="">{t("systemDefault")}</option>
             {d.speakers.filter((s) => s.deviceId !== "default").map((s) => (
               <option key={s.deviceId} value={s.deviceId}>{s.label || t("speaker")}</option>
@@ -99,7 +99,7 @@ function Choice({ input, list, label, none }: { input: Input; list: MediaDeviceI
   return (
     <label class="field">
       <span>{label}</span>
-      <select value={current} disabled={list.length === 0} onChange={(e) => void call.choose(input, e.currentTarget.value)}>
+      <select aria-label={label} value={current} disabled={list.length === 0} onChange={(e) => void call.choose(input, e.currentTarget.value)}>
         {list.length === 0 && <option value="">{none}</option>}
         {list.map((x, i) => (
           <option key={x.deviceId} value={x.deviceId}>{x.label || `${label} ${i + 1}`}</option>

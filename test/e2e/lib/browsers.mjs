@@ -4,8 +4,8 @@
 import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
-export const chromiumPath = process.env.PARLEY_E2E_CHROMIUM ?? "/usr/bin/chromium";
-export const firefoxPath = process.env.PARLEY_E2E_FIREFOX ?? "/usr/bin/firefox-esr";
+export const chromiumPath = process.env.E2E_CHROMIUM ?? "/usr/bin/chromium";
+export const firefoxPath = process.env.E2E_FIREFOX ?? "/usr/bin/firefox-esr";
 
 const chromiumArgs = [
   "--no-sandbox",
@@ -26,7 +26,7 @@ const chromiumArgs = [
 ];
 
 export function need(path) {
-  if (!existsSync(path)) throw new Error(`${path} is missing: install it or name another one in PARLEY_E2E_CHROMIUM / PARLEY_E2E_FIREFOX`);
+  if (!existsSync(path)) throw new Error(`${path} is missing: install it or name another one in E2E_CHROMIUM / E2E_FIREFOX`);
   return path;
 }
 

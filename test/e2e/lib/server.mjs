@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
 
-let binary = process.env.PARLEY_E2E_BINARY;
+let binary = process.env.E2E_BINARY;
 
 /** Builds cmd/parley into a temporary directory. */
 export function build() {
@@ -60,7 +60,9 @@ export async function startServer({ dev = true, args = [], data } = {}) {
   const address = hostAddress() ?? "127.0.0.1";
   const line = ["serve", "--http", `127.0.0.1:${http}`, "--udp", `${address}:${udp}`, "--data", dir, "--workers", "1", ...args];
   if (dev) line.splice(1, 0, "--dev");
-  const child = spawn(build(), line, { stdio: ["ignore", "pipe", "pipe"] });
+  // Settings of the person who runs the tests must not leak in.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([k]) => !k.startsWith("PARLEY_")));
+  const child = spawn(build(), line, { stdio: ["ignore", "pipe", "pipe"], env });
   let log = "";
   const keep = (chunk) => (log = (log + chunk).slice(-200_000));
   child.stdout.on("data", keep);
