@@ -27,14 +27,28 @@ func (m *meter) refill(n int) { m.left.Store(int64(n)) }
 
 func (m *meter) Read(p []byte) (int, error) {
 	if m.left.Load() <= 0 {
-		_ = m.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = m.Write(tooBig)
+		m.refuse(p)
 		return 0, errWire
 	}
 	n, err := m.Conn.Read(p)
 	m.left.Add(-int64(n))
 	return n, err
 }
+
+// refuse says 1009 and reads on for a moment: closing on unread bytes would
+// reset the connection, and the reset overtakes the close frame.
+func (m *meter) refuse(scratch []byte) {
+	_ = m.SetDeadline(time.Now().Add(linger))
+	_, _ = m.Write(tooBig)
+	for {
+		if _, err := m.Conn.Read(scratch); err != nil {
+			return
+		}
+	}
+}
+
+// linger bounds what a flooding client can make us read after its verdict.
+const linger = time.Second
 
 // meteredWriter puts a meter under the connection that is handed over.
 type meteredWriter struct {
