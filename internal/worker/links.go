@@ -139,8 +139,9 @@ func (p *Pool) Restart(conn ids.Connection, remote plane.ICECreds) (plane.Local,
 	if err := p.readyLocked(e.shard); err != nil {
 		return plane.Local{}, err
 	}
-	// The generation before stays valid until the new one is checked; older ones go.
-	for len(e.ufrags) > 1 {
+	// The generation in use stays valid until a new one is checked, and a restart may
+	// follow on one that never was; older ones go.
+	for len(e.ufrags) > 2 {
 		delete(p.ufrags, e.ufrags[0])
 		e.ufrags = e.ufrags[1:]
 	}

@@ -122,30 +122,37 @@ func New(cfg Config) (*Pool, error) {
 // Run serves until ctx ends, then closes every link with a goodbye and returns.
 func (p *Pool) Run(ctx context.Context) error {
 	errs := make(chan error, len(p.shards))
+	work, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	var g sync.WaitGroup
 	p.tcp.start()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	for _, w := range p.shards {
 		g.Go(func() {
-			if err := w.Run(ctx); err != nil {
+			if err := w.Run(work); err != nil {
 				errs <- err
-				cancel()
 			}
 		})
 	}
-	<-ctx.Done()
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-errs:
+	}
+	p.closeAll()
+	cancel()
 	g.Wait()
 	p.tcp.stop()
 	p.closeSockets()
-	select {
-	case err := <-errs:
-		return err
-	default:
-		return nil
+	return err
+}
+
+// closeAll ends every link and takes no new ones.
+func (p *Pool) closeAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, e := range p.links {
+		p.closeLocked(e, "shutting down")
 	}
 }
 

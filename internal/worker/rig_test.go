@@ -48,7 +48,7 @@ func (s *sink) HandleMedia(e plane.Event) {
 }
 
 // wait returns the first event that matches.
-func (s *sink) wait(t *testing.T, conn ids.Connection, k plane.EventKind) plane.Event {
+func (s *sink) wait(t testing.TB, conn ids.Connection, k plane.EventKind) plane.Event {
 	t.Helper()
 	limit := time.After(patience)
 	for {
@@ -83,7 +83,7 @@ func (s *sink) all() []plane.Event {
 // rig is a pool on loopback with fake engines.
 type rig struct {
 	*Pool
-	t       *testing.T
+	t       testing.TB
 	clk     *leapClock
 	sink    *sink
 	engines []*fakeEngine
@@ -93,7 +93,7 @@ type rig struct {
 	stop    func()
 }
 
-func newRig(t *testing.T, change func(*Config)) *rig {
+func newRig(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
 	server, err := dtls.NewIdentity()
 	if err != nil {

@@ -119,10 +119,12 @@ func (w *Worker) wakeAt() time.Time {
 func (w *Worker) turn(n int) {
 	now := w.cfg.Clock.Now()
 	w.count.Turns++
+	// Commands first: a peer's first check may already lie in this batch, and the
+	// Open that it answers waits in the mailbox.
+	w.mailbox(now)
 	for i := range w.batch.Items[:n] {
 		w.datagram(now, &w.batch.Items[i])
 	}
-	w.mailbox(now)
 	w.eng.Flush(now, &w.out)
 	for {
 		id, ok := w.timers.due(now)
@@ -182,12 +184,11 @@ func (w *Worker) emit(now clock.Time) {
 // stop says goodbye to every peer and gives everything back.
 func (w *Worker) stop() {
 	now := w.cfg.Clock.Now()
-	w.mailbox(now) // what was asked before the end
-	for id, l := range w.legs {
-		if l != nil {
+	w.mailbox(now) // what was asked before the end, the closing of links included
+	for _, l := range w.legs {
+		if l != nil { // a Worker that was run without its pool
 			w.closeLeg(now, l.id, "shutting down")
 		}
-		_ = id
 	}
 	w.mail.close(&w.load)
 	for _, f := range w.load.frames {

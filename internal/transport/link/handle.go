@@ -120,7 +120,11 @@ func (l *Link) noteTraffic(now clock.Time, from ice.Path) {
 		return
 	}
 	l.noted = now
-	l.apply(now, l.agent.Traffic(now, from))
+	// Media that opens proves possession as well as a check: it keeps the address
+	// for this link, so that a foreign check from there cannot take it (D8).
+	if l.cfg.Host.Claim(now, l, from) {
+		l.apply(now, l.agent.Traffic(now, from))
+	}
 }
 
 // startDTLS makes the association. A server costs little until an acceptable
