@@ -20,6 +20,7 @@ export const remote = signal<ReadonlyMap<string, RemoteTrack>>(new Map());
 export const local = signal<ReadonlyMap<Source, LocalTrack>>(new Map());
 export const speaker = signal<string | null>(null);
 export const connection = signal<RTCPeerConnectionState>("new");
+export const draining = signal(false); // the server said it is going away
 export const qualityTick = signal(0);
 export const problem = signal<ParleyError | null>(null);
 export const waiting = signal<number | null>(null); // people inside, as told before joining
@@ -165,7 +166,11 @@ async function late(have: Partial<Record<Source, MediaStreamTrack>>): Promise<vo
 
 function listen(r: Room): void {
   let known: Map<string, string> | null = null;
-  r.on("state", (s) => (roomState.value = s));
+  r.on("state", (s) => {
+    roomState.value = s;
+    if (s === "joined") draining.value = false;
+  });
+  r.on("draining", () => (draining.value = true));
   r.on("info", () => {
     people.value = r.participants;
     known = announce(known, r.participants);

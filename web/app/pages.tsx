@@ -173,7 +173,7 @@ function Call() {
   const silent = call.connection.value === "failed" || call.connection.value === "disconnected";
   return (
     <div class={`call${call.panel.value ? " with-panel" : ""}`}>
-      {(away || silent) && <div class="banner" role="alert">{t(away ? "reconnecting" : "mediaLost")}</div>}
+      {(away || silent) && <div class="banner" role="alert">{t(!away ? "mediaLost" : call.draining.value ? "restarting" : "reconnecting")}</div>}
       <Stage />
       {call.panel.value === "people" && <PeoplePanel />}
       {call.panel.value === "settings" && <SettingsPanel />}

@@ -95,7 +95,8 @@ export function DeviceChoice({ level }: { level?: ComponentChildren }) {
 }
 
 function Choice({ input, list, label, none }: { input: Input; list: MediaDeviceInfo[]; label: string; none: string }) {
-  const current = tracks[input].value?.getSettings().deviceId ?? prefs.get(input) ?? "";
+  const chosen = tracks[input].value?.getSettings().deviceId ?? prefs.get(input);
+  const current = list.find((x) => x.deviceId === chosen)?.deviceId ?? list[0]?.deviceId ?? "";
   return (
     <label class="field">
       <span>{label}</span>

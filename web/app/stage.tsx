@@ -12,6 +12,7 @@ function shownTiles(): Shown[] {
   for (const person of call.people.value) {
     const screen = person.self ? call.local.value.has("screen") : person.tracks.some((x) => x.source === "screen");
     if (screen) out.push({ id: `${person.key}#screen`, person, kind: "screen" });
+    if (person.kind === "whep" || person.kind === "recorder") continue; // these only watch; the roster names them
     out.push({ id: person.key, person, kind: "person" });
   }
   return out;

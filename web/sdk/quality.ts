@@ -47,6 +47,12 @@ export function worst(...all: Quality[]): Quality {
   return all.reduce((a, b) => (order.indexOf(b) > order.indexOf(a) ? b : a), "unknown");
 }
 
+/** The mark to show: the better of the last two grades, so that one bad moment is no alarm. */
+export function settle(before: Quality | undefined, now: Quality): Quality {
+  if (before === undefined || before === "unknown" || now === "unknown") return now;
+  return order.indexOf(before) < order.indexOf(now) ? before : now;
+}
+
 interface Stat {
   type: string;
   kind?: string;

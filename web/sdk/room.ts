@@ -7,7 +7,7 @@ import { deviceId, randomId, safeStorage } from "./ids";
 import { emptySubscriber, receive, type ConferenceInfo, type Subscriber } from "./info";
 import { MediaSession, SIMULCAST_RIDS, type LocalSource, type Received } from "./media";
 import type { JoinResult, MediaNeeded, Notify, PublishParams, PublishResult, Source } from "./protocol";
-import { figures, grade, inboundSample, outboundSample, pairRtt, worst, type Figures, type Quality, type Sample } from "./quality";
+import { figures, grade, inboundSample, outboundSample, pairRtt, settle, worst, type Figures, type Quality, type Sample } from "./quality";
 import { participants, type Participant } from "./roster";
 import { Session, type SessionOptions } from "./session";
 import { SpeakerPicker, type Speaker } from "./speakers";
@@ -65,6 +65,8 @@ export interface RoomEvents {
   /** Track id of the active speaker's microphone, or null. */
   speaker: string | null;
   quality: void;
+  /** The server is going away, for instance to restart; the room comes back by itself. */
+  draining: string;
   /** State of the media connection. */
   connection: RTCPeerConnectionState;
   /** Something failed that does not end the room. */
@@ -100,10 +102,9 @@ export class Room extends Emitter<RoomEvents> {
   private serverSpeaksUntil = 0;
   private timers: ReturnType<typeof setInterval>[] = [];
   private samples = new Map<string, Sample>();
-  private grades = new Map<string, Quality>();
+  private grades = new Map<string, { shown: Quality; raw: Quality }>();
   /** Figures of the connection as a whole; see quality(). */
   figures: Figures = { lossPercent: null, jitterMs: null, rttMs: null };
-  private ownQuality: Quality = "unknown";
   private joining: Promise<void> | null = null;
 
   constructor(private readonly opts: RoomOptions) {
@@ -115,6 +116,9 @@ export class Room extends Emitter<RoomEvents> {
     this.session.on("resumed", () => this.onResumed());
     this.session.on("renewed", () => void this.rejoin());
     this.session.on("notify", (n) => this.onNotify(n));
+    this.session.on("goodbye", (g) => {
+      if (g.action !== "disconnect") this.emit("draining", g.reason);
+    });
     this.session.on("closed", (e) => this.end(e));
     this.session.on("welcome", () => this.remember());
   }
@@ -128,7 +132,7 @@ export class Room extends Emitter<RoomEvents> {
       this.device = this.opts.device ?? (await deviceId());
       this.session.resumeFrom(this.recall());
       for (const [source, media] of Object.entries(tracks) as [Source, MediaStreamTrack][]) this.adopt(source, media, muted[source] ?? false);
-      await this.session.connect();
+      await inTime(this.session.connect());
       await this.enter();
     } catch (err) {
       const e = asError(err);
@@ -413,8 +417,8 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Grade of a participant's streams as they reach us; of our own connection for self. */
   quality(p: Participant): Quality {
-    if (p.self) return this.ownQuality;
-    return worst(...p.tracks.map((t) => this.grades.get(t.id) ?? "unknown"));
+    if (p.self) return this.grades.get("self")?.shown ?? "unknown";
+    return worst(...p.tracks.map((t) => this.grades.get(t.id)?.shown ?? "unknown"));
   }
 
   private async measure(): Promise<void> {
@@ -424,13 +428,17 @@ export class Room extends Emitter<RoomEvents> {
     const rtt = pairRtt(report);
     for (const t of [...this.remote.values()]) {
       const sample = inboundSample([...(await t.receiver.getStats()).values()]);
-      this.grades.set(t.id, grade(this.step(t.id, { ...sample, rttMs: rtt })));
+      this.mark(t.id, grade(this.step(t.id, { ...sample, rttMs: rtt })));
     }
     const all = this.step("in", { ...inboundSample(report), rttMs: rtt });
     const out = this.step("out", { ...outboundSample(report), rttMs: rtt });
     this.figures = { ...all, lossPercent: Math.max(all.lossPercent ?? 0, out.lossPercent ?? 0) };
-    this.ownQuality = worst(grade(all), grade(out));
+    this.mark("self", worst(grade(all), grade(out)));
     this.emit("quality", undefined);
+  }
+
+  private mark(key: string, raw: Quality): void {
+    this.grades.set(key, { shown: settle(this.grades.get(key)?.raw, raw), raw });
   }
 
   private step(key: string, now: Sample): Figures {
@@ -474,6 +482,15 @@ export class Room extends Emitter<RoomEvents> {
     this.state = state;
     this.emit("state", state);
   }
+}
+
+/** A first connection that takes longer than this is told, not waited for. */
+const CONNECT_MS = 20_000;
+
+function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(failure(408, "timeout")), CONNECT_MS)));
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 function asError(err: unknown): ParleyError {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { EXT, type ConferenceInfo } from "./info";
 import { participants } from "./roster";
 import { SpeakerPicker } from "./speakers";
-import { figures, grade, inboundSample, outboundSample, pairRtt, worst } from "./quality";
+import { figures, grade, inboundSample, outboundSample, pairRtt, settle, worst } from "./quality";
 
 const doc: ConferenceInfo = {
   state: "full", users: { state: "full", user: {
@@ -50,6 +50,10 @@ describe("quality", () => {
     expect(grade({ lossPercent: 0, jitterMs: 5, rttMs: 30 })).toBe("good");
     expect(grade({ lossPercent: 4, jitterMs: 5, rttMs: 30 })).toBe("fair");
     expect(grade({ lossPercent: 0, jitterMs: 5, rttMs: 700 })).toBe("poor");
+    expect(settle("good", "poor")).toBe("good"); // one bad moment
+    expect(settle("poor", "poor")).toBe("poor");
+    expect(settle("poor", "good")).toBe("good");
+    expect(settle(undefined, "fair")).toBe("fair");
     expect(worst("good", "poor", "unknown")).toBe("poor");
   });
   test("figures are of the interval, not of the whole call", () => {

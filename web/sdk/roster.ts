@@ -20,6 +20,8 @@ export interface Participant {
   name: string;
   self: boolean;
   roles: string[];
+  /** What it is: browser, app, sip, bot, recorder, whip, whep … */
+  kind: string;
   /** False while the signalling of the device is away; it may come back. */
   reachable: boolean;
   tracks: TrackInfo[];
@@ -37,7 +39,7 @@ export function participants(doc: ConferenceInfo | null, self?: { user: string; 
       if (e.status && !present.has(e.status)) continue;
       const mine = self?.user === user && self.device === device;
       out.push({
-        key: `${user}/${device}`, user, device, self: mine, name: u.displayText || e.displayText || "", roles: u.roles ?? [],
+        key: `${user}/${device}`, user, device, self: mine, name: u.displayText || e.displayText || "", roles: u.roles ?? [], kind: extOf(e).kind ?? "browser",
         reachable: extOf(e).reachability !== "suspended", tracks: tracksOf(e), since: e.joiningInfo?.when ?? "",
       });
     }

@@ -30,6 +30,8 @@ export interface SessionEvents {
   resumed: Welcome;
   notify: Notify;
   message: { method: string; from?: string; params?: unknown };
+  /** The server sends us away; unless it says disconnect, we come back by ourselves. */
+  goodbye: Goodbye;
   /** The session ended and will not come back by itself. */
   closed: ParleyError;
 }
@@ -352,6 +354,7 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   private onGoodbye(g: Goodbye): void {
+    this.emit("goodbye", g);
     if (g.action === "disconnect") {
       this.finish(failure(g.reason === "unauthenticated" ? 401 : 410, g.reason));
       return;
