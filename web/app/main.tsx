@@ -1,8 +1,17 @@
 import { render } from "preact";
+import * as call from "./call";
 import "./style.css";
 import "./debug";
 import { Home, NotFound, RoomPage } from "./pages";
 
+
 const path = location.pathname;
-const page = path === "/" ? <Home /> : /^\/r\/[^/]+$/.test(path) ? <RoomPage /> : <NotFound />;
-render(page, document.getElementById("app")!);
+const inRoom = /^\/r\/[^/]+$/.test(path);
+// Before anything is drawn: a key in the address bar leaves it at once.
+if (inRoom) {
+  document.title = `${call.roomName} · Parley`;
+  void call.prepare();
+} else {
+  void call.admit(null);
+}
+render(path === "/" ? <Home /> : inRoom ? <RoomPage /> : <NotFound />, document.getElementById("app")!);

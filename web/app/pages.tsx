@@ -41,7 +41,6 @@ function Note() {
 export function Home() {
   const [name, setName] = useState("");
   const [suggested] = useState(() => roomName());
-  useEffect(() => void call.admit(null), []);
   const target = `/r/${encodeURIComponent(slug(name) || suggested)}`;
   const copy = async () => {
     await navigator.clipboard?.writeText(location.origin + target).catch(() => undefined);
@@ -81,10 +80,6 @@ export function NotFound() {
 }
 
 export function RoomPage() {
-  useEffect(() => {
-    document.title = `${call.roomName} · Parley`;
-    void call.prepare();
-  }, []);
   switch (call.phase.value) {
     case "call":
       return <Call />;

@@ -53,8 +53,8 @@ export function hostAddress() {
 }
 
 /** Starts a server; args are added to the command line. */
-export async function startServer({ dev = true, args = [], data } = {}) {
-  const http = await freeTCP();
+export async function startServer({ dev = true, args = [], data, port } = {}) {
+  const http = port ?? (await freeTCP());
   const udp = await freeUDP();
   const dir = data ?? mkdtempSync(join(tmpdir(), "parley-e2e-"));
   const address = hostAddress() ?? "127.0.0.1";
@@ -77,12 +77,12 @@ export async function startServer({ dev = true, args = [], data } = {}) {
     log: () => log,
     room: (name) => `${base}/r/${name}`,
     /** SIGTERM, then the exit code; -1 when it had to be killed. */
-    async stop() {
+    async stop({ keep = data !== undefined } = {}) {
       if (exit === null) child.kill("SIGTERM");
       const timer = setTimeout(() => child.kill("SIGKILL"), 15_000);
       const { code } = await exited;
       clearTimeout(timer);
-      if (data === undefined) rmSync(dir, { recursive: true, force: true });
+      if (!keep) rmSync(dir, { recursive: true, force: true });
       return code ?? -1;
     },
   };
