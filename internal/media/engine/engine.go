@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"parley/internal/base/clock"
 	"parley/internal/base/ids"
 	"parley/internal/media/graph"
@@ -134,11 +136,9 @@ func (e *Engine) CloseLeg(now clock.Time, id graph.LegID, out *Out) {
 		ssrcs = appendSent(ssrcs, p)
 	}
 	e.bye(l, ssrcs, out)
-	for sid, s := range e.subs {
-		if s.leg == l {
-			s.recipe.Disconnect(&l.egress, s.proj)
-			delete(e.subs, sid)
-		}
+	for _, s := range l.subs {
+		s.recipe.Disconnect(&l.egress, s.proj)
+		delete(e.subs, s.cfg.Sub.Sub)
 	}
 	for _, s := range l.streams {
 		s.detach()
@@ -184,6 +184,7 @@ func (e *Engine) Subscribe(now clock.Time, c SubConfig, out *Out) {
 		s.proj = l.egress.Add(c.Sub.SSRC, c.Sub.RTXSSRC)
 		s.recipe = l.conf.recipe(c.Sub.Topology)
 		e.subs[c.Sub.Sub] = s
+		l.subs = append(l.subs, s)
 	}
 	s.cfg = c
 	e.attach(now, s)
@@ -221,6 +222,7 @@ func (e *Engine) Unsubscribe(now clock.Time, id ids.Subscription, out *Out) {
 	e.bye(s.leg, appendSent(e.ssrcs[:0], s.proj), out)
 	s.recipe.Disconnect(&s.leg.egress, s.proj)
 	s.leg.egress.Remove(s.proj)
+	s.leg.subs = slices.DeleteFunc(s.leg.subs, func(x *subscription) bool { return x == s })
 }
 
 // appendSent adds the SSRCs of a projection that the peer has heard of.

@@ -114,7 +114,7 @@ func (e *Engine) receive(now clock.Time, l *leg, st *inStream, buf *ring.Buf, h 
 	e.wake(l, st.recv.Nack.Due())
 	t := st.track
 	p := graph.Packet{Buf: buf, Hdr: *h, Track: t.cfg.ID, Layer: st.layer, Arrival: now, ExtSeq: ext + st.off,
-		Repaired: v == stream.Late, Level: speaker.Silent}
+		Repaired: v == stream.Late, Level: speaker.Silent, Exts: h.ExtMask(buf.Bytes())}
 	y := &t.layers[st.layer]
 	y.top = max(y.top, p.ExtSeq)
 	if t.muted || t.src.Info == nil {

@@ -30,6 +30,7 @@ type leg struct {
 	streams []*inStream
 	last    *inStream // of the packet before
 	tracks  []*track  // published here
+	subs    []*subscription
 	held    []held
 	ids     legExts
 	useTWCC bool
@@ -102,10 +103,8 @@ func (e *Engine) ConfigureLeg(now clock.Time, id graph.LegID, m plane.LegMedia) 
 		t.configure(l)
 	}
 	l.unbindGone()
-	for _, s := range e.subs {
-		if s.leg == l {
-			e.attach(now, s)
-		}
+	for _, s := range l.subs {
+		e.attach(now, s)
 	}
 }
 

@@ -25,10 +25,11 @@ type Packet struct {
 	Track    TrackID
 	Layer    uint8 // index into the track's simulcast layers
 	Arrival  clock.Time
-	ExtSeq   int64 // unwrapped sequence number of this layer's stream
-	Keyframe bool  // first packet of an independently decodable picture
-	Repaired bool  // arrived late by RTX or reordering: fills a reserved gap
-	Level    uint8 // audio level, -dBov; 127 when unknown
+	ExtSeq   int64  // unwrapped sequence number of this layer's stream
+	Keyframe bool   // first packet of an independently decodable picture
+	Repaired bool   // arrived late by RTX or reordering: fills a reserved gap
+	Level    uint8  // audio level, -dBov; 127 when unknown
+	Exts     uint32 // header extension ids present, a bit each (ids from 31 share the top bit)
 }
 
 // Payload returns the payload bytes without padding.

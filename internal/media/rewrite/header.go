@@ -31,7 +31,7 @@ func (m *Map) Header(b []byte, f *rtp.Fields, hop *Hop, p *graph.Packet) (n int,
 			s[0], s[1], s[2] = uint8(hop.AbsSend>>16), uint8(hop.AbsSend>>8), uint8(hop.AbsSend)
 		}
 	}
-	if p.Hdr.ExtLen != 0 {
+	if p.Exts&m.mask != 0 {
 		for it := p.Hdr.Exts(p.Buf.B[:]); it.Next(); {
 			if it.ID < maxExtID {
 				w.Add(m.exts[it.ID], it.Data)

@@ -14,7 +14,7 @@ import (
 
 const (
 	maxCodecs = 16
-	maxExtID  = 32 // ids above are legal in the two-byte form but nobody assigns them
+	maxExtID  = 31 // ids from here on are legal in the two-byte form but nobody assigns them
 )
 
 // Map is the translation from one publisher's section to one receiver's.
@@ -22,6 +22,7 @@ type Map struct {
 	pts  [maxCodecs]pt
 	npts int
 	exts [maxExtID]uint8 // publisher id -> receiver id, 0 = drop
+	mask uint32          // publisher ids that are carried, as in graph.Packet.Exts
 	Dst  plane.ExtIDs    // receiver's ids, for what is made anew
 }
 
@@ -50,6 +51,7 @@ func New(srcExts *plane.ExtIDs, src []plane.Codec, dstExts *plane.ExtIDs, dst []
 	for _, x := range carried {
 		if s, d := srcExts[x], dstExts[x]; s != 0 && d != 0 && s < maxExtID {
 			m.exts[s] = d
+			m.mask |= 1 << s
 		}
 	}
 	return m

@@ -73,6 +73,15 @@ func (h *Header) Ext(b []byte, id uint8) ([]byte, bool) {
 	return nil, false
 }
 
+// ExtMask returns a bit for each extension id of the packet; ids from 31 on share
+// the top bit.
+func (h *Header) ExtMask(b []byte) (mask uint32) {
+	for it := h.Exts(b); it.Next(); {
+		mask |= 1 << min(it.ID, 31)
+	}
+	return mask
+}
+
 // Writer builds a header into a buffer of the caller, which should have
 // MaxHeader bytes.
 type Writer struct {
