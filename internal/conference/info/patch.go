@@ -202,6 +202,13 @@ func (s *Subscriber) Accept(doc *Document) Verdict {
 
 // keyed reports whether every row has its key: without one it cannot be placed.
 func keyed(doc *Document) bool {
+	if doc.SidebarsByVal != nil {
+		for key, e := range doc.SidebarsByVal.Entry {
+			if key == "" || e == nil || !keyed(e) {
+				return false
+			}
+		}
+	}
 	if doc.Users == nil {
 		return true
 	}
