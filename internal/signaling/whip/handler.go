@@ -15,7 +15,7 @@ import (
 	"parley/internal/signaling/session"
 )
 
-// Draft is the version of WHEP implemented; it is printed by `parley version`.
+// Draft is the version of WHEP implemented, for whoever prints versions.
 const Draft = "draft-ietf-wish-whep-03"
 
 // Config of a [Handler]. Zero numbers take defaults.

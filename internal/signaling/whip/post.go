@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"parley/api"
@@ -219,6 +220,7 @@ func (res *resource) created(w http.ResponseWriter, a *api.AnswerResult) error {
 	hd.Set("ETag", res.etag)
 	hd.Set("Accept-Patch", typeFragment)
 	hd.Set("Content-Type", typeSDP)
+	hd.Set("Content-Length", strconv.Itoa(len(a.SDP))) // simple encoders cannot read chunks
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, a.SDP) // a client that is gone is noticed by its silent link
 	return nil

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -631,3 +632,38 @@ func FuzzDispatch(f *testing.F) {
 		}
 	})
 }
+
+// TestS9_ClientBytesStayOutOfLogs sends what terminals and parsers stumble on.
+func TestS9_ClientBytesStayOutOfLogs(t *testing.T) {
+	var mu sync.Mutex
+	var logged strings.Builder
+	log := slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return logged.Write(p)
+	}), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r := newRig(t, func(w *Config, s *session.Config) { w.Log, s.Log = log, log })
+	c := r.dial()
+	send(t, c, `{"kind":"hello","versions":[1],"client":{"name":"evil\r\nlevel=ERROR \u001b[2J%n"},"auth":{"token":"good","name":"x\u001b[2J"}}`)
+	w := next(t, c)
+	send(t, c, `{"kind":"request","id":"1","method":"evil\r\n\u001b[2J%n"}`)
+	next(t, c)
+	send(t, c, `{"kind":"evil\u001b[2J","id":"evil\r\n"}`)
+	next(t, c)
+	bad := r.dial()
+	send(t, bad, `{"kind":"hello","versions":[1],"auth":{"token":"secret-token-4711"}}`)
+	closeOf(bad)
+	_ = c.CloseNow()
+	eventually(t, "suspended", func() bool { return r.port.Count("suspended") == 1 })
+	mu.Lock()
+	defer mu.Unlock()
+	for _, word := range []string{"evil", "\x1b", "%n", "secret-token", w["resumeToken"].(string)} {
+		if strings.Contains(logged.String(), word) {
+			t.Fatalf("log holds %q:\n%s", word, logged.String())
+		}
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
