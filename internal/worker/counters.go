@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"parley/internal/base/clock"
+	"parley/internal/media/engine"
 	"parley/internal/transport/demux"
 	"parley/internal/transport/ice"
 	"parley/internal/transport/link"
@@ -36,6 +37,7 @@ type ShardCounters struct {
 	Socket                  udp.Stats
 	Info                    udp.Info
 	Dropped                 map[string]uint64 // by reason, prefixed by the layer that dropped
+	Media                   engine.Drops      // what the engine refused
 	MailboxDropped          uint64            // batches between shards, lost at the limit
 	Unsendable              uint64            // packets for a leg without keys or path
 	TCPDropped, DataRefused uint64
@@ -77,6 +79,9 @@ func (w *Worker) snapshot() ShardCounters {
 		Socket: w.sock.Stats(), Info: w.sock.Info(), MailboxDropped: w.mail.dropped(),
 		Unsendable: w.count.Unsendable, TCPDropped: w.count.TCPDropped, DataRefused: w.count.DataRefused,
 		Dropped: map[string]uint64{},
+	}
+	if e, ok := w.eng.(interface{ Drops() engine.Drops }); ok {
+		s.Media = e.Drops()
 	}
 	for r, n := range w.seen.Dropped {
 		note(s.Dropped, "demux-", demux.Reason(r).String(), n)

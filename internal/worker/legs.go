@@ -151,12 +151,13 @@ func (w *Worker) stats(id graph.LegID, conn ids.Connection) (plane.LinkStats, bo
 	if l == nil || l.conn != conn {
 		return plane.LinkStats{}, false
 	}
-	s := plane.LinkStats{}
-	w.eng.LegStats(id, &s)
 	st, _ := l.State()
 	p, _ := l.Path()
-	s.State, s.RemoteAddr, s.Profile = st.String(), p.Addr, l.Profile()
-	s.PacketsIn, s.PacketsOut, s.BytesIn, s.BytesOut = l.PacketsIn, l.PacketsOut, l.BytesIn, l.BytesOut
+	s := plane.LinkStats{
+		State: st.String(), RemoteAddr: p.Addr, Profile: l.Profile(),
+		PacketsIn: l.PacketsIn, PacketsOut: l.PacketsOut, BytesIn: l.BytesIn, BytesOut: l.BytesOut,
+	}
+	w.eng.LegStats(id, &s) // knows media from reports, and replaces the counts where it keeps its own
 	return s, true
 }
 

@@ -167,7 +167,7 @@ type join struct {
 	tcp        bool
 	wrongPeer  bool // the description promises the server another certificate than the peer has
 	wrongServe bool // and the other way round
-	data       bool
+	data       *wire.Data
 	onRTP      func(now clock.Time, b []byte)
 	bind       netip.Addr
 }
@@ -191,7 +191,7 @@ func (r *rig) open(j join) (*peer, error) {
 	local, err := r.Open(plane.Open{
 		Conf: j.conf, Conn: p.conn, Remote: plane.ICECreds{Ufrag: p.creds.Ufrag, Pwd: ids.Secret(p.creds.Pwd)},
 		Fingerprints: []plane.Fingerprint{fp}, DTLSClient: j.serverDTLS, Origin: j.origin, Trusted: j.trusted,
-		Data: j.data, SCTPPort: 5000,
+		Data: j.data != nil, SCTPPort: 5000,
 	})
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (r *rig) open(j join) (*peer, error) {
 		Local: p.creds, Remote: creds(local), Server: local.Candidates[0].Addr, TCP: j.tcp,
 		Identity: r.client, Handshakes: r.hs, DTLSClient: !j.serverDTLS, Bind: j.bind,
 		Fingerprints: []dtls.Fingerprint{dtls.Fingerprint(local.Fingerprint)},
-		OnRTP:        j.onRTP,
+		OnRTP:        j.onRTP, Data: j.data,
 	}
 	if cfg.OnRTP == nil {
 		cfg.OnRTP = func(_ clock.Time, b []byte) { put(p.got, b) }

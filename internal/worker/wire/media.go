@@ -5,6 +5,7 @@ import (
 	"parley/internal/transport/demux"
 	"parley/internal/transport/dtls"
 	"parley/internal/transport/ice"
+	"parley/internal/transport/sctp"
 	"parley/internal/transport/srtp"
 )
 
@@ -53,7 +54,7 @@ func (p *Peer) startDTLS() {
 	c := p.cfg
 	d := c.Handshakes.Start(dtls.Config{
 		Identity: c.Identity, Client: c.DTLSClient, Fingerprints: c.Fingerprints,
-		Send: func(b []byte) { _ = p.conn().write(b) }, Done: p.handshakeDone,
+		Send: func(b []byte) { _ = p.conn().write(b) }, Done: p.handshakeDone, KeepData: c.Data != nil,
 	})
 	p.mu.Lock()
 	over := p.state >= Failed
@@ -74,7 +75,33 @@ func (p *Peer) handshakeDone(k dtls.Keys, err error) {
 		p.become(Failed, err)
 		return
 	}
+	if p.cfg.Data != nil {
+		p.startData()
+	}
 	p.become(Connected, nil)
+}
+
+// startData runs on the handshake's goroutine; the association is only kept if
+// the peer still lives.
+func (p *Peer) startData() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state >= Failed || p.dtls == nil {
+		return
+	}
+	conn := p.dtls.Data()
+	if conn == nil {
+		return
+	}
+	c := p.cfg.Data
+	p.data = sctp.Start(sctp.Config{Conn: conn, OnOpen: c.OnOpen, OnMessage: c.OnMessage, OnClose: c.OnClose})
+}
+
+// Channels returns the data channels, nil before Connected or without Data.
+func (p *Peer) Channels() *sctp.Association {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.data
 }
 
 func (p *Peer) install(k dtls.Keys) error {

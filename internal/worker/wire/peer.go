@@ -14,6 +14,7 @@ import (
 	"parley/internal/base/clock"
 	"parley/internal/transport/dtls"
 	"parley/internal/transport/ice"
+	"parley/internal/transport/sctp"
 	"parley/internal/transport/srtp"
 )
 
@@ -34,11 +35,23 @@ type Config struct {
 	Consent time.Duration
 	Clock   interface{ Now() clock.Time } // nil: the system's
 
+	// Data asks for data channels: DTLS is kept and SCTP started as the side that
+	// speaks first.
+	Data *Data
+
 	// OnRTP and OnRTCP take decrypted packets, borrowed until return. They may
 	// send from within.
 	OnRTP, OnRTCP func(now clock.Time, packet []byte)
 	// OnState is told of every change but Closed by Close.
 	OnState func(State, error)
+}
+
+// Data says what happens to data channels. Callbacks come from the
+// association's goroutines; data is valid until return.
+type Data struct {
+	OnOpen    func(id uint16, label string)
+	OnMessage func(id uint16, binary bool, data []byte)
+	OnClose   func(id uint16)
 }
 
 // State of a peer.
@@ -88,6 +101,7 @@ type Peer struct {
 	dtls  *dtls.Conn
 	send  *srtp.Sender
 	recv  *srtp.Receiver
+	data  *sctp.Association
 	path  ice.Path
 	state State
 	err   error
@@ -222,15 +236,18 @@ func (p *Peer) become(s State, err error) {
 		return
 	}
 	p.state, p.err = s, err
-	d := p.dtls
+	d, assoc := p.dtls, p.data
 	if s >= Failed {
-		p.send, p.recv, p.dtls = nil, nil, nil
+		p.send, p.recv, p.dtls, p.data = nil, nil, nil, nil
 	}
 	p.mu.Unlock()
 	switch {
 	case s == Connected:
 		close(p.ready)
 	case s >= Failed:
+		if assoc != nil {
+			assoc.Close()
+		}
 		if d != nil {
 			d.Close()
 		}
