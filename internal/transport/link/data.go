@@ -18,8 +18,11 @@ type DataConfig struct {
 // startData brings up SCTP when the peer first uses it. An association costs
 // several goroutines; most links that negotiated one never open a channel.
 func (l *Link) startData() {
+	if l.dtls == nil || l.data != nil {
+		return // closed meanwhile
+	}
 	conn := l.dtls.Data()
-	if conn == nil || l.data != nil {
+	if conn == nil {
 		return
 	}
 	d := l.cfg.Data

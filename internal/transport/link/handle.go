@@ -137,7 +137,7 @@ func (l *Link) startDTLS() {
 		Done: func(k dtls.Keys, err error) { c.Host.Post(func(now clock.Time) { l.handshakeDone(now, k, err) }) },
 	}
 	if c.Data != nil {
-		cfg.FirstData = l.startData // on the shard: HandleDatagram calls it
+		cfg.FirstData = func() { c.Host.Post(func(clock.Time) { l.startData() }) }
 	}
 	l.dtls = c.Handshakes.Start(cfg)
 }
