@@ -61,7 +61,8 @@ func (m *memory) trim(now clock.Time, keep time.Duration, ids int) {
 }
 
 // full tells that trim has work, so that it need not run at every request.
-func (m *memory) full(ids int) bool { return len(m.order) > ids || m.bytes > maxRemembered }
+// A quarter above the number is left alone, to walk the list once in a while only.
+func (m *memory) full(ids int) bool { return len(m.order) > ids+ids/4 || m.bytes > maxRemembered }
 
 func size(r *api.Response) int {
 	n := 128 + len(r.Result)

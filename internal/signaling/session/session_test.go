@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -291,16 +292,16 @@ func TestOpenRequestRepeatedGetsOneFinal(t *testing.T) {
 func TestMemoryForgetsByAgeAndNumber(t *testing.T) {
 	r := newRig(t)
 	s, w := r.open()
-	for i := range 1100 {
+	for i := range 2000 {
 		r.mu.Lock()
 		r.now = r.now.Add(50 * time.Millisecond)
 		r.mu.Unlock()
 		s.Request(w, request(fmt.Sprint(i), "a.b"))
 	}
-	if n := len(s.asked.byID); n > 1025 {
+	if n := len(s.asked.byID); n < 1024 || n > 1281 {
 		t.Fatalf("remembers %d ids", n)
 	}
-	s.Request(w, request("1099", "a.b"))
+	s.Request(w, request("1999", "a.b"))
 	if !w.last().Dup {
 		t.Fatal("a fresh id was forgotten")
 	}
@@ -768,4 +769,34 @@ func TestCloseCodesCoverRefusals(t *testing.T) {
 	if CloseCode(fault.New(400, "bad-request", "")) != ClosePolicy || CloseCode(fault.From(errors.New("x"))) != ClosePolicy {
 		t.Fatal("default close code")
 	}
+}
+
+// BenchmarkRequest is one request and its answer, from frame to frame.
+func BenchmarkRequest(b *testing.B) {
+	now := clock.Time(time.Hour)
+	reg := NewRegistry(Config{Port: silent{}, Auth: tokens{}, Now: func() clock.Time { return now }})
+	w := null{}
+	s, err := reg.Open(&api.Hello{Versions: []int{1}, Auth: &api.Auth{Token: "ana"}}, "ws", netip.Addr{}, w)
+	if err != nil {
+		b.Fatal(err)
+	}
+	params := json.RawMessage(`{"track":"trk_55"}`)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		now = now.Add(20 * time.Millisecond)
+		s.Request(w, &api.Request{ID: strconv.Itoa(i), Method: "track.mute", Conf: "room", Params: params, Ack: uint64(i)})
+	}
+}
+
+type null struct{}
+
+func (null) Send([]byte) bool  { return true }
+func (null) Close(int, string) {}
+
+// silent answers at once and remembers nothing.
+type silent struct{ control.Port }
+
+func (silent) Attach(control.Caller, control.Sink) {}
+func (silent) Do(_ control.Caller, _ *api.Request, reply func(*api.Response)) {
+	reply(&api.Response{Code: 200, Final: true})
 }
