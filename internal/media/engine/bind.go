@@ -44,7 +44,8 @@ func (e *Engine) open(now clock.Time, l *leg, ssrc uint32, sect int, layer uint8
 		}
 	}
 	l.last = st
-	e.wake(l, e.reportAt(now, l))
+	e.reportAt(now, l)
+	e.wake(l, now) // a keyframe may have been waited for
 	return st
 }
 

@@ -57,6 +57,7 @@ type Cross struct {
 	Layer    uint8
 	Want     int8 // feedback: highest layer wanted here, -1 none
 
+	Name ids.Track                // of the track: TrackIDs are used again
 	Info *stream.Info             // the publisher's section, shared and read-only; nil: unchanged
 	Ref  stream.TimeRef           // RTP clock of Layer from a sender report; At zero: none
 	Gen  [stream.MaxLayers]uint16 // SSRC generation of each layer

@@ -14,17 +14,18 @@ import (
 
 // Engine is the media logic of one shard; see [API].
 type Engine struct {
-	cfg    Config
-	env    stream.Env
-	legs   []*leg   // by LegID
-	tracks []*track // by TrackID
-	subs   map[ids.Subscription]*subscription
-	confs  map[ids.Conference]*conference
-	dirty  []*conference // have packets to fan out
-	heap   legHeap
-	pool   crossPool
-	keys   []keyRequest // keyframe requests made during this call
-	drops  Drops
+	cfg     Config
+	env     stream.Env
+	legs    []*leg   // by LegID
+	tracks  []*track // by TrackID
+	subs    map[ids.Subscription]*subscription
+	confs   map[ids.Conference]*conference
+	dirty   []*conference // have packets to fan out
+	confDue clock.Time    // earliest of the conferences' deadlines
+	heap    legHeap
+	pool    crossPool
+	keys    []keyRequest // keyframe requests made during this call
+	drops   Drops
 
 	rtcp  []byte // scratch for one compound
 	seqs  []uint16
@@ -240,7 +241,7 @@ func appendSent(ssrcs []uint32, p *stream.Projection) []uint32 {
 type Drops struct {
 	UnknownLeg, Malformed, UnknownSSRC, TooManyStreams, HeldTooLong uint64
 	Duplicate, TooOld, Muted, BadRTX, MuxedRTCP                     uint64
-	BadRTCP, DeadSSRC, UnknownTrack                                 uint64
+	BadRTCP, DeadSSRC, UnknownTrack, UnknownPT                      uint64
 }
 
 // Drops returns the counters of this shard.

@@ -75,7 +75,7 @@ func (e *Engine) crossOver(c *conference, out *Out) {
 // cross starts a message about a track to a shard that mirrors it.
 func (e *Engine) cross(t *track, r *remote) *Cross {
 	x := e.pool.get()
-	x.To, x.Track, x.Info, x.Want = r.shard, t.cfg.ID, t.src.Info, r.want
+	x.To, x.Track, x.Name, x.Info, x.Want = r.shard, t.cfg.ID, t.cfg.Track.Track, t.src.Info, r.want
 	for i := range x.Gen {
 		x.Gen[i] = t.src.Layers[i].Gen
 	}
@@ -86,7 +86,7 @@ func (e *Engine) cross(t *track, r *remote) *Cross {
 func (e *Engine) HandleCross(now clock.Time, c *Cross, out *Out) {
 	t := e.track(c.Track)
 	switch {
-	case t == nil:
+	case t == nil || t.cfg.Track.Track != c.Name:
 		e.drops.UnknownTrack += uint64(len(c.Packets))
 	case t.leg != nil: // we are the home: feedback
 		if c.Keyframe {
@@ -157,7 +157,7 @@ func (e *Engine) settle(now clock.Time, out *Out) {
 		case t.asked == 0 || now.Sub(t.asked) >= remoteAsk:
 			t.asked = now
 			x := e.pool.get()
-			x.To, x.Track, x.Keyframe, x.Layer = t.cfg.Home, k.track, true, k.layer
+			x.To, x.Track, x.Name, x.Keyframe, x.Layer = t.cfg.Home, k.track, t.cfg.Track.Track, true, k.layer
 			out.Cross = append(out.Cross, x)
 		}
 	}

@@ -98,6 +98,10 @@ func (e *Engine) takeRTX(now clock.Time, l *leg, st *inStream, buf *ring.Buf, h 
 
 // receive counts a media packet and hands it to the exchange.
 func (e *Engine) receive(now clock.Time, l *leg, st *inStream, buf *ring.Buf, h *rtp.Header, repair bool, out *Out) {
+	if c, rtx := codecOf(l.media.Sections[st.sect].Recv.Codecs, h.PayloadType); c == nil || rtx {
+		e.drops.UnknownPT++
+		return
+	}
 	ext, v := st.recv.Packet(now, h.Seq, h.TS, repair)
 	switch v {
 	case stream.Duplicate:

@@ -32,6 +32,7 @@ type leg struct {
 	tracks  []*track  // published here
 	subs    []*subscription
 	held    []held
+	retry   bool // the sections changed: held packets may find theirs
 	ids     legExts
 	useTWCC bool
 	useREMB bool
@@ -105,6 +106,10 @@ func (e *Engine) ConfigureLeg(now clock.Time, id graph.LegID, m plane.LegMedia) 
 	l.unbindGone()
 	for _, s := range l.subs {
 		e.attach(now, s)
+	}
+	if len(l.held) > 0 {
+		l.retry = true
+		e.wake(l, now)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"parley/internal/base/clock"
 	"parley/internal/media/plane"
+	"parley/internal/media/speaker"
 )
 
 // legHeap orders legs by their next deadline; each leg knows its place.
@@ -72,7 +73,10 @@ func (e *Engine) wake(l *leg, at clock.Time) {
 	}
 }
 
-func (e *Engine) wakeConf(c *conference, at clock.Time) { c.due = clock.Earliest(c.due, at) }
+func (e *Engine) wakeConf(c *conference, at clock.Time) {
+	c.due = clock.Earliest(c.due, at)
+	e.confDue = clock.Earliest(e.confDue, c.due)
+}
 
 // Tick implements [API].
 func (e *Engine) Tick(now clock.Time, out *Out) clock.Time {
@@ -83,30 +87,41 @@ func (e *Engine) Tick(now clock.Time, out *Out) clock.Time {
 			e.heap.set(l, max(next, now+1))
 		}
 	}
-	var next clock.Time
-	for _, c := range e.confs {
-		if c.due != 0 && c.due <= now {
-			c.due = 0
-			for _, r := range c.order {
-				e.wakeConf(c, r.Tick(now, &out.Batch))
+	if e.confDue != 0 && e.confDue <= now {
+		e.confDue = 0
+		for _, c := range e.confs {
+			if c.due != 0 && c.due <= now {
+				e.tickConf(now, c, out)
 			}
-			if !c.det.Empty() {
-				e.speakers(now, c, out)
-				e.wakeConf(c, now.Add(200*time.Millisecond))
-			}
+			e.confDue = clock.Earliest(e.confDue, c.due)
 		}
-		next = clock.Earliest(next, c.due)
 	}
 	e.settle(now, out)
+	next := e.confDue
 	if len(e.heap) > 0 {
 		next = clock.Earliest(next, e.heap[0].due)
 	}
 	return next
 }
 
+func (e *Engine) tickConf(now clock.Time, c *conference, out *Out) {
+	c.due = 0
+	for _, r := range c.order {
+		c.due = clock.Earliest(c.due, r.Tick(now, &out.Batch))
+	}
+	if !c.det.Empty() {
+		e.speakers(now, c, out)
+		c.due = clock.Earliest(c.due, now.Add(speaker.Every))
+	}
+}
+
 // tickLeg does what is due on a leg and returns its next deadline.
 func (e *Engine) tickLeg(now clock.Time, l *leg, out *Out) clock.Time {
 	next := e.sendFeedback(now, l, out)
+	if l.retry {
+		l.retry = false
+		e.rebind(now, l, out)
+	}
 	if len(l.held) > 0 {
 		next = clock.Earliest(next, l.expireHeld(now, &e.drops))
 	}

@@ -131,6 +131,7 @@ func (e *Engine) RemoveTrack(now clock.Time, id graph.TrackID, out *Out) {
 	t.unlink()
 	t.src.Close()
 	e.tidy(t.conf)
+	e.settle(now, out)
 }
 
 // orphan takes the source from a subscription: a projection's SSRC gets its

@@ -144,36 +144,39 @@ func (p *Projection) Forward(now clock.Time, in *graph.Packet, s *Source, out *g
 		p.layer = -1
 		p.seek(now)
 	}
+	// What the receiver cannot take, padding or a format it lacks, is left out.
+	pt, _, codec, ok := p.table(s).PT(in.Hdr.PayloadType)
+	leave := !ok || empty(in)
 	if int8(in.Layer) != p.layer || !p.shows(s) {
-		if !p.mayStart(now, in, s) {
+		if leave || !p.mayStart(now, in, s) {
 			p.late(now, in, s, out)
 			return
 		}
 		p.start(in, s)
-	} else if !p.follow(in, s) {
+	} else if !p.follow(in, s, leave) {
 		p.late(now, in, s, out)
 		return
 	}
-	g := &p.segs[len(p.segs)-1]
-	if empty(in) {
+	if leave {
 		return
 	}
+	g := &p.segs[len(p.segs)-1]
 	p.lastTS, p.lastAt = in.Hdr.TS+g.ts, in.Arrival
-	p.send(now, in, g, out)
+	p.send(now, in, g, pt, codec, out)
 }
 
 // empty reports padding alone, a publisher's bandwidth probe.
 func empty(in *graph.Packet) bool { return in.Hdr.PayloadOff == in.Hdr.PayloadEnd }
 
 // follow continues the current segment; false if the packet is not ahead of it.
-func (p *Projection) follow(in *graph.Packet, s *Source) bool {
+func (p *Projection) follow(in *graph.Packet, s *Source, leave bool) bool {
 	g := &p.segs[len(p.segs)-1]
 	switch d := in.ExtSeq - g.last; {
 	case d <= 0:
 		return false
-	case d > bigGap:
+	case d > bigGap && !leave:
 		p.start(in, s) // too much to keep numbers for
-	case empty(in): // left out, but numbers of lost ones before it stay reserved
+	case leave: // but numbers of lost ones before it stay reserved
 		p.next = in.ExtSeq + g.delta
 		p.skip(in, g)
 	default:
@@ -188,18 +191,20 @@ const bigGap = 1000
 
 // late sends a repaired or reordered packet under the number kept for it.
 func (p *Projection) late(now clock.Time, in *graph.Packet, s *Source, out *graph.Batch) {
-	if !in.Repaired {
+	if !in.Repaired || empty(in) {
 		return
 	}
 	if g := bySource(p.segs, &s.Layers[in.Layer].Hist, in.ExtSeq); g != nil {
-		p.send(now, in, g, out)
+		if pt, _, codec, ok := p.table(s).PT(in.Hdr.PayloadType); ok {
+			p.send(now, in, g, pt, codec, out)
+		}
 	}
 }
 
 // mayStart reports whether a switch to this packet's layer may happen here.
 func (p *Projection) mayStart(now clock.Time, in *graph.Packet, s *Source) bool {
 	switch {
-	case s != p.src || in.Repaired || empty(in):
+	case s != p.src || in.Repaired:
 		return false
 	case !s.Video():
 		return true
@@ -244,7 +249,7 @@ func (p *Projection) start(in *graph.Packet, s *Source) {
 
 // skip leaves a number out.
 func (p *Projection) skip(in *graph.Packet, g *segment) {
-	if g.last < g.first() { // nothing sent in it yet
+	if g.last < g.first() && in.ExtSeq == g.last+1 { // nothing sent in it yet
 		g.delta, g.last = g.delta-1, in.ExtSeq
 		g.out = p.next
 		return
@@ -289,11 +294,7 @@ func (p *Projection) alignVP8(in *graph.Packet, g, prev *segment) {
 }
 
 // send writes one packet under its number in segment g.
-func (p *Projection) send(now clock.Time, in *graph.Packet, g *segment, out *graph.Batch) {
-	pt, _, codec, ok := p.table(g.src).PT(in.Hdr.PayloadType)
-	if !ok {
-		return
-	}
+func (p *Projection) send(now clock.Time, in *graph.Packet, g *segment, pt uint8, codec payload.Codec, out *graph.Batch) {
 	f := rtp.Fields{Marker: in.Hdr.Marker, PayloadType: pt, Seq: uint16(in.ExtSeq + g.delta), TS: in.Hdr.TS + g.ts, SSRC: p.SSRC}
 	n := p.write(now, in, g, &f, codec, -1, out)
 	p.Packets++
