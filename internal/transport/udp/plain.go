@@ -18,6 +18,7 @@ type plain struct {
 	cnt      *counters
 	v4       bool
 	patience time.Duration
+	gaveUp   bool // this Send waited long, in vain
 	facts    Info
 }
 
@@ -86,7 +87,8 @@ func unmapped(a netip.AddrPort) netip.AddrPort {
 }
 
 func (p *plain) send(msgs []Message) {
-	_ = p.conn.SetWriteDeadline(time.Now().Add(p.patience))
+	p.deadline(p.patience)
+	p.gaveUp = false
 	for i := range msgs {
 		m := &msgs[i]
 		if p.v4 && !m.To.Addr().Unmap().Is4() {
@@ -108,17 +110,33 @@ func (p *plain) send(msgs []Message) {
 
 func (p *plain) write(b []byte, to netip.AddrPort) {
 	_, err := p.conn.WriteToUDPAddrPort(b, to)
-	var t net.Error
+	if timedOut(err) && !p.gaveUp {
+		// net does not even try once the deadline has passed, and on a busy
+		// machine it passes while others run. Once more, with time in hand.
+		p.deadline(longPatience)
+		_, err = p.conn.WriteToUDPAddrPort(b, to)
+		p.gaveUp = timedOut(err)
+	}
 	switch {
 	case err == nil:
 		p.cnt.txMessages.Add(1)
 		p.cnt.txDatagrams.Add(1)
 		p.cnt.txBytes.Add(uint64(len(b)))
-	case errors.As(err, &t) && t.Timeout():
+	case timedOut(err):
 		p.cnt.txBlocked.Add(1)
 	default:
 		p.cnt.txErrors.Add(1)
 	}
+}
+
+// longPatience is what a write gets once its Send has run out of patience.
+const longPatience = 100 * time.Millisecond
+
+func (p *plain) deadline(d time.Duration) { _ = p.conn.SetWriteDeadline(time.Now().Add(d)) }
+
+func timedOut(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
 }
 
 func (p *plain) setReadDeadline(t time.Time) error { return p.conn.SetReadDeadline(t) }

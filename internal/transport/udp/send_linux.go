@@ -219,9 +219,13 @@ func (t *sender) waitWritable() bool {
 		return false
 	}
 	t.waiting = true
-	err := t.f.raw.Write(t.writeWait)
-	t.gaveUp = err != nil
-	return err == nil
+	if t.f.raw.Write(t.writeWait) == nil {
+		return true
+	}
+	// One last try: the deadline also passes while a busy machine runs others,
+	// and the buffer may have drained meanwhile.
+	t.gaveUp = true
+	return t.f.raw.Control(t.sendFn) == nil && t.errno != unix.EAGAIN
 }
 
 // left counts the datagrams of this Send from the first slot left on.

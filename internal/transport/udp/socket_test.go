@@ -45,7 +45,7 @@ func receive(t testing.TB, s *Socket, want int) (got []Datagram) {
 	b := s.NewBatch()
 	for end := time.Now().Add(patience); len(got) < want; {
 		if time.Now().After(end) {
-			t.Fatalf("%d of %d datagrams; stats %+v", len(got), want, s.Stats())
+			t.Fatalf("%d of %d datagrams; receiver %+v", len(got), want, s.Stats())
 		}
 		if _, err := s.Read(b, end); err != nil {
 			t.Fatal(err)
