@@ -41,6 +41,9 @@ type Config struct {
 	// says goodbye by an authentic alert after the handshake. The Conn stays as
 	// it is until Close.
 	PeerClosed func()
+	// OnlyCM offers AES_CM_128_HMAC_SHA1_80 alone, as old clients do; for
+	// measuring and for tests.
+	OnlyCM bool
 	// MTU is the largest UDP payload to send; zero: 1200.
 	MTU int
 }

@@ -46,6 +46,10 @@ var curves = []elliptic.Curve{elliptic.X25519, elliptic.P256, elliptic.P384}
 var quiet = &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled}
 
 func (c *Conn) newPeer(p *pipe) (*piondtls.Conn, error) {
+	profiles := profiles
+	if c.cfg.OnlyCM {
+		profiles = profiles[1:]
+	}
 	shared := []piondtls.Option{
 		piondtls.WithCertificates(c.cfg.Identity.cert),
 		piondtls.WithSRTPProtectionProfiles(profiles...),

@@ -13,10 +13,14 @@ import (
 	"time"
 )
 
+// largest is the largest datagram a peer takes.
+const largest = 2048
+
 // conn carries datagrams to and from the server. One reader, any writers.
 type conn interface {
-	// read returns one datagram; a passed deadline or a wake is a time-out.
-	read(b []byte, deadline time.Time) (int, error)
+	// read waits for datagrams and hands what has come to f, one by one; a passed
+	// deadline or a wake is a time-out. f's argument is valid until it returns.
+	read(deadline time.Time, f func(b []byte)) error
 	write(b []byte) error
 	// wake interrupts the present or the next read.
 	wake()
@@ -27,22 +31,37 @@ type conn interface {
 // bell is the doorbell of a reader parked in a socket: the waker leaves its
 // mark and then moves the deadline, the reader sets its deadline and then looks
 // for the mark, so one of them sees the other.
-type bell struct{ rung atomic.Bool }
+type bell struct {
+	rung atomic.Bool
+	last time.Time // deadline that is set, if known; the reader's
+	set  bool
+}
 
 func (b *bell) ring(c net.Conn) {
 	b.rung.Store(true)
 	_ = c.SetReadDeadline(time.Unix(1, 0)) // fails only when closed
 }
 
-// arm sets the deadline; false when somebody rang.
-func (b *bell) arm(c net.Conn, deadline time.Time) (bool, error) {
-	err := c.SetReadDeadline(deadline)
-	return !b.rung.Swap(false), err
+// arm sets the deadline, unless it stands already; false when somebody rang.
+func (b *bell) arm(c net.Conn, deadline time.Time) (ok bool, err error) {
+	if !b.set || !b.last.Equal(deadline) {
+		err = c.SetReadDeadline(deadline)
+		b.last, b.set = deadline, err == nil
+	}
+	if b.rung.Swap(false) {
+		b.set = false
+		return false, err
+	}
+	return true, err
 }
+
+// over is told of a time-out: a bell may have moved the deadline meanwhile.
+func (b *bell) over() { b.set = false }
 
 type udpConn struct {
 	*net.UDPConn
 	bell bell
+	in   batch
 }
 
 func dialUDP(bind netip.Addr, server netip.AddrPort) (conn, error) {
@@ -50,20 +69,29 @@ func dialUDP(bind netip.Addr, server netip.AddrPort) (conn, error) {
 	if bind.IsValid() {
 		from = net.UDPAddrFromAddrPort(netip.AddrPortFrom(bind, 0))
 	}
-	c, err := net.DialUDP("udp", from, net.UDPAddrFromAddrPort(server))
+	u, err := net.DialUDP("udp", from, net.UDPAddrFromAddrPort(server))
 	if err != nil {
 		return nil, err
 	}
-	return &udpConn{UDPConn: c}, nil
+	c := &udpConn{UDPConn: u}
+	if err := c.in.init(u); err != nil {
+		_ = u.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
-func (c *udpConn) read(b []byte, deadline time.Time) (int, error) {
+func (c *udpConn) read(deadline time.Time, f func([]byte)) error {
 	if ok, err := c.bell.arm(c, deadline); err != nil {
-		return 0, err
+		return err
 	} else if !ok {
-		return 0, os.ErrDeadlineExceeded
+		return os.ErrDeadlineExceeded
 	}
-	return c.Read(b)
+	err := c.in.read(f)
+	if err != nil {
+		c.bell.over()
+	}
+	return err
 }
 
 func (c *udpConn) write(b []byte) error { _, err := c.Write(b); return err }
@@ -100,30 +128,35 @@ func dialTCP(bind netip.Addr, server netip.AddrPort) (conn, error) {
 	return &tcpConn{Conn: c}, nil
 }
 
-func (c *tcpConn) read(b []byte, deadline time.Time) (int, error) {
+func (c *tcpConn) read(deadline time.Time, f func([]byte)) error {
 	for {
-		if len(c.in) >= 2 {
-			n := int(binary.BigEndian.Uint16(c.in))
-			if n > len(b) {
-				return 0, io.ErrShortBuffer
+		done := 0
+		for len(c.in)-done >= 2 {
+			n := 2 + int(binary.BigEndian.Uint16(c.in[done:]))
+			if n > 2+largest {
+				return io.ErrShortBuffer
 			}
-			if len(c.in) >= 2+n {
-				copy(b, c.in[2:2+n])
-				c.in = c.in[:copy(c.in, c.in[2+n:])]
-				return n, nil
+			if len(c.in)-done < n {
+				break
 			}
+			f(c.in[done+2 : done+n])
+			done += n
+		}
+		if c.in = c.in[:copy(c.in, c.in[done:])]; done > 0 {
+			return nil
 		}
 		if ok, err := c.bell.arm(c, deadline); err != nil {
-			return 0, err
+			return err
 		} else if !ok {
-			return 0, os.ErrDeadlineExceeded
+			return os.ErrDeadlineExceeded
 		}
 		l := len(c.in)
 		c.in = append(c.in, make([]byte, 2048)...)
 		n, err := c.Read(c.in[l:])
 		c.in = c.in[:l+n]
 		if err != nil {
-			return 0, err
+			c.bell.over()
+			return err
 		}
 	}
 }

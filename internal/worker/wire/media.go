@@ -54,7 +54,7 @@ func (p *Peer) startDTLS() {
 	c := p.cfg
 	d := c.Handshakes.Start(dtls.Config{
 		Identity: c.Identity, Client: c.DTLSClient, Fingerprints: c.Fingerprints,
-		Send: func(b []byte) { _ = p.conn().write(b) }, Done: p.handshakeDone, KeepData: c.Data != nil,
+		Send: func(b []byte) { _ = p.conn().write(b) }, Done: p.handshakeDone, KeepData: c.Data != nil, OnlyCM: c.OnlyCM,
 	})
 	p.mu.Lock()
 	over := p.state >= Failed

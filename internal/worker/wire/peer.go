@@ -29,6 +29,7 @@ type Config struct {
 	Fingerprints  []dtls.Fingerprint // of the server
 	DTLSClient    bool
 	Handshakes    *dtls.Pool // shared by many peers; nil: one of its own
+	OnlyCM        bool       // offer AES_CM_128_HMAC_SHA1_80 alone
 	// CheckInterval is between connectivity checks until one succeeds; 0: 20 ms.
 	CheckInterval time.Duration
 	// Consent is between checks afterwards; 0: 5 s.
@@ -174,8 +175,10 @@ func (p *Peer) LocalAddr() netip.AddrPort {
 func (p *Peer) Run(ctx context.Context) error {
 	undo := context.AfterFunc(ctx, p.Close)
 	defer undo()
-	packet := make([]byte, 0, 2048)
-	in := make([]byte, 2048)
+	packet := make([]byte, 0, largest)
+	take := func(b []byte) { p.handle(b, packet) }
+	var armed clock.Time
+	var deadline time.Time // as long as the wish stands, so does the socket's deadline
 	for {
 		next := p.tick()
 		p.mu.Lock()
@@ -186,15 +189,13 @@ func (p *Peer) Run(ctx context.Context) error {
 			_ = c.Close()
 			return err
 		}
-		var deadline time.Time
-		if !next.IsZero() {
-			deadline = time.Now().Add(next.Sub(p.cfg.Clock.Now()))
+		if next != armed {
+			armed, deadline = next, time.Time{}
+			if !next.IsZero() {
+				deadline = time.Now().Add(next.Sub(p.cfg.Clock.Now()))
+			}
 		}
-		n, err := c.read(in, deadline)
-		if n > 0 {
-			p.handle(in[:n], packet)
-		}
-		if err != nil && !isTimeout(err) {
+		if err = c.read(deadline, take); err != nil && !isTimeout(err) {
 			p.lost(c, err)
 		}
 	}
