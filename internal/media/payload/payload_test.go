@@ -42,22 +42,34 @@ func TestKeyframe(t *testing.T) {
 	}
 }
 
-func TestPutVP8KeepsForm(t *testing.T) {
-	for _, src := range [][]byte{{0x90, 0xE0, 0x81, 0x02, 7, 0x20, 0x55}, {0x90, 0xC0, 0x12, 7, 0x55}, {0x10, 0x55}} {
-		var d, e VP8Desc
-		if !ParseVP8(src, &d) {
-			t.Fatal("parse")
+func TestPicturePutKeepsForm(t *testing.T) {
+	for _, c := range []struct {
+		codec Codec
+		src   []byte
+		id    uint16
+		tl0   uint8
+	}{
+		{VP8, []byte{0x90, 0xE0, 0x81, 0x02, 7, 0x20, 0x55}, 0x102, 7},
+		{VP8, []byte{0x90, 0xC0, 0x12, 7, 0x55}, 0x12, 7},
+		{VP8, []byte{0x10, 0x55}, 0, 0},
+		{VP9, []byte{0xA8, 0x81, 0x02, 0x20, 9, 0x55}, 0x102, 9}, // non-flexible: TL0PICIDX
+		{VP9, []byte{0xB8, 0x12, 0x20, 0x55}, 0x12, 0},           // flexible: none
+		{VP9, []byte{0x08, 0x55}, 0, 0},
+	} {
+		var d, e Picture
+		if !ParsePicture(c.codec, c.src, &d) || d.ID != c.id || d.TL0PICIDX != c.tl0 {
+			t.Fatalf("% x: %+v", c.src, d)
 		}
-		dst := make([]byte, len(src))
-		n := PutVP8(dst, src, &d, 0x1234, 200)
-		copy(dst[n:], src[n:])
-		if !ParseVP8(dst, &e) || e.Len != d.Len || e.Long != d.Long {
-			t.Fatalf("% x -> % x", src, dst)
+		dst := make([]byte, len(c.src))
+		n := d.Put(dst, c.src, 0x1234, 200)
+		copy(dst[n:], c.src[n:])
+		if !ParsePicture(c.codec, dst, &e) || e.Len != d.Len || e.Long != d.Long || e.HasTL0 != d.HasTL0 {
+			t.Fatalf("% x -> % x", c.src, dst)
 		}
-		if d.HasTL0 && e.TL0PICIDX != 200 || d.Long && e.PictureID != 0x1234 || d.HasPicture && !d.Long && e.PictureID != 0x34 {
+		if d.HasTL0 && e.TL0PICIDX != 200 || d.Long && e.ID != 0x1234 || d.HasID && !d.Long && e.ID != 0x34 {
 			t.Fatalf("%+v", e)
 		}
-		if !d.HasPicture && !bytes.Equal(src, dst) {
+		if !d.HasID && !d.HasTL0 && !bytes.Equal(c.src, dst) {
 			t.Fatal("changed without ids")
 		}
 	}
@@ -70,12 +82,12 @@ func FuzzKeyframe(f *testing.F) {
 	f.Add(uint8(AV1), []byte{0x20, 0x83, 0x01, 0x08})
 	f.Fuzz(func(t *testing.T, c uint8, b []byte) {
 		Keyframe(Codec(c%5), b)
-		var d VP8Desc
-		if ParseVP8(b, &d) {
+		var d Picture
+		if ParsePicture(Codec(c%5), b, &d) {
 			if int(d.Len) >= len(b) {
 				t.Fatal("descriptor takes the whole payload")
 			}
-			PutVP8(make([]byte, 8), b, &d, 1, 2)
+			d.Put(make([]byte, 8), b, 1, 2)
 		}
 	})
 }

@@ -13,6 +13,7 @@ type Hop struct {
 	MID     string // written when not empty
 	TWSeq   uint16 // transport-wide number
 	AbsSend uint32 // 24 bits
+	Frames  uint16 // added to the dependency descriptor's frame number
 }
 
 // Header writes the header of p as f and hop want it and returns its length.
@@ -33,8 +34,13 @@ func (m *Map) Header(b []byte, f *rtp.Fields, hop *Hop, p *graph.Packet) (n int,
 	}
 	if p.Exts&m.mask != 0 {
 		for it := p.Hdr.Exts(p.Buf.B[:]); it.Next(); {
-			if it.ID < maxExtID {
-				w.Add(m.exts[it.ID], it.Data)
+			if it.ID >= maxExtID {
+				continue
+			}
+			s := w.Space(m.exts[it.ID], len(it.Data))
+			copy(s, it.Data)
+			if hop.Frames != 0 && it.ID == m.dep && len(s) >= 3 {
+				binary.BigEndian.PutUint16(s[1:], binary.BigEndian.Uint16(s[1:])+hop.Frames)
 			}
 		}
 	}

@@ -22,6 +22,7 @@ type Map struct {
 	pts  [maxCodecs]pt
 	npts int
 	exts [maxExtID]uint8 // publisher id -> receiver id, 0 = drop
+	dep  uint8           // publisher's id of the dependency descriptor
 	mask uint32          // publisher ids that are carried, as in graph.Packet.Exts
 	Dst  plane.ExtIDs    // receiver's ids, for what is made anew
 }
@@ -54,6 +55,7 @@ func New(srcExts *plane.ExtIDs, src []plane.Codec, dstExts *plane.ExtIDs, dst []
 			m.mask |= 1 << s
 		}
 	}
+	m.dep = srcExts[plane.ExtDependency]
 	return m
 }
 

@@ -229,10 +229,10 @@ func (p *Projection) start(in *graph.Packet, s *Source) {
 		p.credit = firstCredit
 		p.rtxSeq = uint16(r >> 16)
 	} else if prev := &p.segs[len(p.segs)-1]; prev.hist == g.hist && prev.gen == g.gen {
-		g.ts, g.pic, g.tl0 = prev.ts, prev.pic, prev.tl0
+		g.ts, g.pic, g.tl0, g.frames = prev.ts, prev.pic, prev.tl0, prev.frames
 	} else {
 		g.ts = p.align(in, s, prev)
-		p.alignVP8(in, &g, prev)
+		p.alignPictures(in, &g, prev)
 	}
 	g.out = p.next
 	g.delta = p.next - in.ExtSeq
@@ -280,17 +280,27 @@ func (p *Projection) align(in *graph.Packet, s *Source, prev *segment) uint32 {
 	return want - in.Hdr.TS
 }
 
-// alignVP8 makes picture ids run on from the last forwarded packet.
-func (p *Projection) alignVP8(in *graph.Packet, g, prev *segment) {
+// alignPictures makes picture ids and frame numbers run on from the last
+// forwarded packet.
+func (p *Projection) alignPictures(in *graph.Packet, g, prev *segment) {
 	last := prev.hist.Get(prev.last)
-	var a, b payload.VP8Desc
-	if last == nil || prev.src.Info == nil || prev.src.codec(last.Hdr.PayloadType) != payload.VP8 ||
-		g.src.codec(in.Hdr.PayloadType) != payload.VP8 ||
-		!payload.ParseVP8(last.Payload(), &a) || !payload.ParseVP8(in.Payload(), &b) {
+	if last == nil || prev.src.Info == nil {
 		return
 	}
-	g.pic = a.PictureID + prev.pic + 1 - b.PictureID
-	g.tl0 = a.TL0PICIDX + prev.tl0 + 1 - b.TL0PICIDX
+	var a, b payload.Picture
+	c := g.src.codec(in.Hdr.PayloadType)
+	if prev.src.codec(last.Hdr.PayloadType) != c {
+		return
+	}
+	if payload.ParsePicture(c, last.Payload(), &a) && payload.ParsePicture(c, in.Payload(), &b) {
+		g.pic = a.ID + prev.pic + 1 - b.ID
+		g.tl0 = a.TL0PICIDX + prev.tl0 + 1 - b.TL0PICIDX
+	}
+	if x, ok := prev.src.frameNumber(last); ok {
+		if y, ok := g.src.frameNumber(in); ok {
+			g.frames = x + prev.frames + 1 - y
+		}
+	}
 }
 
 // send writes one packet under its number in segment g.
@@ -317,7 +327,7 @@ func (p *Projection) table(s *Source) *rewrite.Map {
 // retransmission. It returns the payload's length.
 func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.Fields, codec payload.Codec, osn int, out *graph.Batch) int {
 	e := p.leg
-	hop := rewrite.Hop{TWSeq: e.twSeq, AbsSend: e.absSend(now)}
+	hop := rewrite.Hop{TWSeq: e.twSeq, AbsSend: e.absSend(now), Frames: g.frames}
 	if !p.acked {
 		hop.MID = p.sect.MID
 	}
@@ -334,10 +344,10 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 		n += 2
 	}
 	from := in.Hdr.PayloadOff
-	if codec == payload.VP8 && (g.pic != 0 || g.tl0 != 0) {
-		var d payload.VP8Desc
-		if payload.ParseVP8(in.Payload(), &d) {
-			n += payload.PutVP8(b[n:], in.Payload(), &d, d.PictureID+g.pic, d.TL0PICIDX+g.tl0)
+	if g.pic != 0 || g.tl0 != 0 {
+		var d payload.Picture
+		if payload.ParsePicture(codec, in.Payload(), &d) {
+			n += d.Put(b[n:], in.Payload(), d.ID+g.pic, d.TL0PICIDX+g.tl0)
 			from += uint16(d.Len)
 		}
 	}

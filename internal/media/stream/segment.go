@@ -4,16 +4,17 @@ package stream
 // source: a new one begins whenever something was left out or the source
 // changed. A short list of them maps any outgoing number back to its packet.
 type segment struct {
-	out   int64 // first outgoing number
-	delta int64 // outgoing minus source number
-	last  int64 // highest source number forwarded
-	hist  *History
-	src   *Source
-	ts    uint32 // added to source timestamps
-	pic   uint16 // added to VP8 picture ids
-	gen   uint16
-	layer uint8
-	tl0   uint8 // added to VP8 TL0PICIDX
+	out    int64 // first outgoing number
+	delta  int64 // outgoing minus source number
+	last   int64 // highest source number forwarded
+	hist   *History
+	src    *Source
+	ts     uint32 // added to source timestamps
+	pic    uint16 // added to VP8 and VP9 picture ids
+	frames uint16 // added to dependency descriptors' frame numbers
+	gen    uint16
+	layer  uint8
+	tl0    uint8 // added to TL0PICIDX
 }
 
 // maxSegments bounds the map of one projection; beyond it the oldest numbers

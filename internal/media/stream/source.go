@@ -97,6 +97,16 @@ func (s *Source) Classify(p *graph.Packet) {
 	p.Keyframe = true
 }
 
+// frameNumber reads the frame number of the dependency descriptor: after one byte
+// of flags and template id (AV1 RTP payload, appendix A.8.1).
+func (s *Source) frameNumber(p *graph.Packet) (uint16, bool) {
+	d, ok := p.Hdr.Ext(p.Buf.B[:], s.Info.Exts[plane.ExtDependency])
+	if !ok || len(d) < 3 {
+		return 0, false
+	}
+	return uint16(d[1])<<8 | uint16(d[2]), true
+}
+
 func (s *Source) codec(pt uint8) payload.Codec {
 	for i := range s.Info.Codecs {
 		if c := &s.Info.Codecs[i]; c.PT == pt {
