@@ -1,0 +1,150 @@
+package engine_test
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	prtcp "github.com/pion/rtcp"
+	prtp "github.com/pion/rtp"
+
+	"parley/internal/media/plane"
+)
+
+// simulcast publishes two encodings, told apart by RID or by SSRC, from shard 0.
+func simulcast(r *room, byRID bool) (lo, hi *pub) {
+	m := pubMedia(plane.Video)
+	m.Sections[0].Recv.Layers = []plane.Layer{{SSRC: 0xA0, RTXSSRC: 0xB0}, {SSRC: 0xA1, RTXSSRC: 0xB1}}
+	if byRID {
+		m.Sections[0].Recv.Layers = []plane.Layer{{RID: "l"}, {RID: "h"}}
+	}
+	hi = r.join(0, m).publish("0", plane.Video, 0xA1)
+	l := *hi
+	lo = &l
+	lo.ssrc, lo.seq, lo.ts = 0xA0, 40000, 0xFFFFF000
+	if byRID {
+		lo.ext = map[uint8][]byte{pubExts[plane.ExtRID]: []byte("l")}
+		hi.ext = map[uint8][]byte{pubExts[plane.ExtRID]: []byte("h")}
+	} else {
+		lo.noMID, hi.noMID = true, true
+	}
+	return lo, hi
+}
+
+// asked reports whether a publisher was asked for a keyframe since.
+func asked(x *pub, from int) bool {
+	for _, s := range x.p.got[from:] {
+		if !s.rtcp {
+			continue
+		}
+		for _, q := range must(prtcp.Unmarshal(s.b)) {
+			if p, ok := q.(*prtcp.PictureLossIndication); ok && p.MediaSSRC == x.ssrc {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func TestLayersComeAndGo(t *testing.T) {
+	for _, c := range []struct {
+		byRID  bool
+		shards int
+	}{{true, 1}, {false, 1}, {true, 2}} {
+		r := newRoom(t, c.shards)
+		lo, hi := simulcast(r, c.byRID)
+		v := r.subscriber(c.shards-1, 1, plane.Video)
+		s := v.subscribe(hi, plane.Subscription{})
+		seen := 0
+		play := func(n int, both bool) (low, high int) {
+			have := len(v.rtpGot(s.SSRC))
+			for range n {
+				kl, kh := asked(lo, seen), asked(hi, seen)
+				seen = len(lo.p.got)
+				lo.send(append(map[bool][]byte{true: vp8Key, false: vp8Inter}[kl || lo.seq == 40000], 'l'), true)
+				lo.ts += 3000
+				if both {
+					hi.send(append(map[bool][]byte{true: vp8Key, false: vp8Inter}[kh || hi.seq == 1000], 'h'), true)
+				}
+				hi.ts += 3000
+				r.run(time.Second / 30)
+			}
+			for _, q := range v.rtpGot(s.SSRC)[have:] {
+				if q.Payload[len(q.Payload)-1] == 'h' {
+					high++
+				} else {
+					low++
+				}
+			}
+			return low, high
+		}
+		play(30, true)
+		if low, high := play(60, true); high < 59 || low > 1 {
+			t.Fatalf("%+v: the best layer is not forwarded: %d low, %d high", c, low, high)
+		}
+		if low, _ := play(90, false); low < 30 {
+			t.Fatalf("%+v: no fall back: %d low", c, low)
+		}
+		if _, high := play(90, true); high < 60 {
+			t.Fatalf("%+v: not back up: %d high", c, high)
+		}
+		all := v.rtpGot(0)
+		for i := range all[1:] {
+			if all[i+1].SSRC != s.SSRC || all[i+1].SequenceNumber != all[i].SequenceNumber+1 || int32(all[i+1].Timestamp-all[i].Timestamp) <= 0 {
+				t.Fatalf("%+v: not one line at %d", c, i)
+			}
+		}
+	}
+}
+
+// TestSlotRunsOnWithDependencyDescriptor: SWX-9 for AV1.
+func TestSlotRunsOnWithDependencyDescriptor(t *testing.T) {
+	r := newRoom(t, 1)
+	av1 := plane.Codec{Name: "AV1", PT: 45, RTX: 46, ClockRate: 90000, NACK: true, PLI: true}
+	exts := pubExts
+	exts[plane.ExtDependency] = 12
+	mk := func(ssrc uint32) *pub {
+		m := plane.LegMedia{Sections: []plane.Section{{MID: "0", Kind: plane.Video, Exts: exts, Recv: &plane.Recv{Codecs: []plane.Codec{av1}}}}}
+		x := r.join(0, m).publish("0", plane.Video, ssrc)
+		x.pt = 45
+		return x
+	}
+	a, b := mk(1), mk(2)
+	outExts := subExts
+	outExts[plane.ExtDependency] = 13
+	v := r.join(0, plane.LegMedia{Sections: []plane.Section{{MID: "s0", Kind: plane.Video, Exts: outExts, Send: &plane.Send{Codecs: []plane.Codec{av1}}}}})
+	s := v.subscribe(a, plane.Subscription{Slot: true})
+	frame := func(x *pub, key bool) {
+		x.ext = map[uint8][]byte{12: binary.BigEndian.AppendUint16([]byte{0xC0}, x.picture)}
+		x.picture++
+		p := []byte{0x10, 0x30, 1}
+		if key {
+			p = []byte{0x18, 0x0A, 1}
+		}
+		x.send(p, true)
+		x.ts += 3000
+		r.run(time.Second / 30)
+	}
+	a.picture, b.picture = 50000, 65530
+	for i := range 10 {
+		frame(a, i == 0)
+	}
+	v.subscribe(b, s)
+	for i := range 10 {
+		frame(b, i == 2)
+	}
+	v.subscribe(a, s)
+	for i := range 10 {
+		frame(a, i == 0)
+	}
+	got := v.rtpGot(s.SSRC)
+	if len(got) != 28 {
+		t.Fatalf("%d packets", len(got))
+	}
+	num := func(p *prtp.Packet) uint16 { return binary.BigEndian.Uint16(p.GetExtension(13)[1:]) }
+	for i := range got[1:] {
+		if num(got[i+1]) != num(got[i])+1 {
+			t.Fatalf("frame %d after %d at %d", num(got[i+1]), num(got[i]), i)
+		}
+	}
+}
