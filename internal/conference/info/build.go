@@ -28,7 +28,7 @@ func Build(c *model.Conference, users int, v View, prev *Document) *Document {
 		Entity: c.URI, State: Full, Description: description(c, v),
 		ConferenceState: conferenceState(c, users),
 		Users:           &Users{State: Full, User: make(map[string]*User, len(c.Participants))},
-		Ext:             &ConferenceExt{Rev: c.Rev},
+		Ext:             &ConferenceExt{ConferenceMembers{Rev: c.Rev}},
 	}
 	same := prev != nil && len(prev.Users.User) == len(c.Participants)
 	for key, p := range c.Participants {
@@ -81,7 +81,7 @@ func conferenceState(c *model.Conference, users int) *ConferenceState {
 func user(p *model.Participant, v View) *User {
 	u := &User{
 		State: Full, DisplayText: p.Name, Roles: []string{string(p.Role)},
-		Endpoint: make(map[string]*Endpoint, len(p.Devices)), Ext: &UserExt{Part: string(p.ID)},
+		Endpoint: make(map[string]*Endpoint, len(p.Devices)), Ext: &UserExt{UserMembers{Part: string(p.ID)}},
 	}
 	for id, d := range p.Devices {
 		u.Endpoint[string(id)] = endpoint(d, v)
@@ -93,7 +93,7 @@ func endpoint(d *model.Device, v View) *Endpoint {
 	e := &Endpoint{
 		State: Full, DisplayText: d.Label, Status: string(d.Status), JoiningMethod: "dialed-in",
 		JoiningInfo: &Execution{When: When(v.Anchor, d.JoinedAt)},
-		Ext:         &EndpointExt{Reachability: string(d.Reach), Kind: d.Kind},
+		Ext:         &EndpointExt{EndpointMembers{Reachability: string(d.Reach), Kind: d.Kind}},
 	}
 	if d.Gone != "" {
 		e.DisconnectionMethod = string(d.Gone)
@@ -135,7 +135,7 @@ func kindOf(label string) string {
 func row(k *model.Track, recv bool) Media {
 	m := Media{
 		Type: k.Kind, Label: k.Label, Status: status(!k.Muted(), recv),
-		Ext: MediaExt{Source: k.Source, Stream: string(k.Stream), MutedBy: k.MutedBy()},
+		Ext: MediaExt{MediaMembers{Source: k.Source, Stream: string(k.Stream), MutedBy: k.MutedBy()}},
 	}
 	if k.State == model.TrackLive {
 		m.SrcID = strconv.FormatUint(uint64(k.SrcID), 10)

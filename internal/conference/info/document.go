@@ -1,7 +1,5 @@
 package info
 
-import "encoding/json"
-
 // State is the attribute of elements that take part in partial updates
 // (RFC 4575, section 4.1).
 type State string
@@ -31,7 +29,7 @@ type Document struct {
 	Users           *Users           `json:"users,omitempty" xml:"-"`
 	SidebarsByRef   *SidebarsByRef   `json:"sidebarsByRef,omitempty" xml:"-"`
 	SidebarsByVal   *SidebarsByVal   `json:"sidebarsByVal,omitempty" xml:"-"`
-	Ext             *ConferenceExt   `json:"-" xml:"-"`
+	Ext             *ConferenceExt   `json:"ext,omitempty" xml:"-"`
 }
 
 // Description is conference-description (section 5.2). Atomic.
@@ -98,7 +96,7 @@ type User struct {
 	Languages      []string             `json:"languages,omitempty" xml:"-"`
 	CascadedFocus  string               `json:"cascadedFocus,omitempty" xml:"cascaded-focus,omitempty"`
 	Endpoint       map[string]*Endpoint `json:"endpoint,omitempty" xml:"-"`
-	Ext            *UserExt             `json:"-" xml:"-"`
+	Ext            *UserExt             `json:"ext,omitempty" xml:"-"`
 }
 
 // Endpoint is a device (section 5.7).
@@ -113,7 +111,7 @@ type Endpoint struct {
 	DisconnectionInfo   *Execution       `json:"disconnectionInfo,omitempty" xml:"disconnection-info"`
 	Media               map[string]Media `json:"media,omitempty" xml:"-"`
 	CallInfo            *CallInfo        `json:"callInfo,omitempty" xml:"call-info"`
-	Ext                 *EndpointExt     `json:"-" xml:"-"`
+	Ext                 *EndpointExt     `json:"ext,omitempty" xml:"-"`
 }
 
 // CallInfo is call-info with a SIP dialog (section 5.9). Atomic.
@@ -133,7 +131,7 @@ type Media struct {
 	Label       string   `json:"label,omitempty" xml:"label,omitempty"`
 	SrcID       string   `json:"srcId,omitempty" xml:"src-id,omitempty"`
 	Status      string   `json:"status,omitempty" xml:"status,omitempty"`
-	Ext         MediaExt `json:"-" xml:"-"`
+	Ext         MediaExt `json:"ext,omitzero" xml:"-"`
 }
 
 // SidebarsByRef lists sidebars by URI (section 5.9.1).
@@ -148,135 +146,49 @@ type SidebarsByVal struct {
 	Entry map[string]*Document `json:"entry,omitempty"`
 }
 
-// ConferenceExt are our members of the root. Rev is the conference's revision
-// of the last visible change, good for preconditions.
+// The Ext types hold foreign-namespace members, one JSON member a name space.
+// Their content is embedded, so that it reads as if it were the element's own.
+
+// ConferenceExt is the root's extension.
 type ConferenceExt struct {
+	ConferenceMembers `json:"urn:parley:conference-info:1"`
+}
+
+// ConferenceMembers are our members of the root. Rev is the conference's
+// revision of the last visible change, good for preconditions.
+type ConferenceMembers struct {
 	Rev uint64 `json:"rev"`
 }
 
-// UserExt are our members of a user.
+// UserExt is a user's extension.
 type UserExt struct {
+	UserMembers `json:"urn:parley:conference-info:1"`
+}
+
+// UserMembers are our members of a user.
+type UserMembers struct {
 	Part string `json:"part,omitempty"`
 }
 
-// EndpointExt are our members of an endpoint.
+// EndpointExt is an endpoint's extension.
 type EndpointExt struct {
+	EndpointMembers `json:"urn:parley:conference-info:1"`
+}
+
+// EndpointMembers are our members of an endpoint.
+type EndpointMembers struct {
 	Reachability string `json:"reachability,omitempty"` // ok, suspended
 	Kind         string `json:"kind,omitempty"`
 }
 
-// MediaExt are our members of a media row.
+// MediaExt is a media row's extension.
 type MediaExt struct {
+	MediaMembers `json:"urn:parley:conference-info:1"`
+}
+
+// MediaMembers are our members of a media row.
+type MediaMembers struct {
 	MutedBy string `json:"mutedBy,omitempty"` // self, focus, both
 	Source  string `json:"source,omitempty"`  // camera, microphone, screen, screenAudio
 	Stream  string `json:"stream,omitempty"`  // msid stream of the receivers' sections
-}
-
-// ext wraps extension members under their name space, rule 5 of the mapping.
-type ext[T any] struct {
-	Parley *T `json:"urn:parley:conference-info:1,omitempty"`
-}
-
-func wrap[T comparable](v *T) *ext[T] {
-	var zero T
-	if v == nil || *v == zero {
-		return nil
-	}
-	return &ext[T]{v}
-}
-
-func unwrap[T any](e *ext[T]) *T {
-	if e == nil {
-		return nil
-	}
-	return e.Parley
-}
-
-// The four types with extension members marshal by way of a twin without
-// methods, with the members put under "ext".
-
-type documentJSON Document
-
-// MarshalJSON implements json.Marshaler.
-func (d *Document) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		*documentJSON
-		Ext *ext[ConferenceExt] `json:"ext,omitempty"`
-	}{(*documentJSON)(d), wrap(d.Ext)})
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (d *Document) UnmarshalJSON(b []byte) error {
-	x := struct {
-		*documentJSON
-		Ext *ext[ConferenceExt] `json:"ext"`
-	}{documentJSON: (*documentJSON)(d)}
-	err := json.Unmarshal(b, &x)
-	d.Ext = unwrap(x.Ext)
-	return err
-}
-
-type userJSON User
-
-// MarshalJSON implements json.Marshaler.
-func (u *User) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		*userJSON
-		Ext *ext[UserExt] `json:"ext,omitempty"`
-	}{(*userJSON)(u), wrap(u.Ext)})
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (u *User) UnmarshalJSON(b []byte) error {
-	x := struct {
-		*userJSON
-		Ext *ext[UserExt] `json:"ext"`
-	}{userJSON: (*userJSON)(u)}
-	err := json.Unmarshal(b, &x)
-	u.Ext = unwrap(x.Ext)
-	return err
-}
-
-type endpointJSON Endpoint
-
-// MarshalJSON implements json.Marshaler.
-func (e *Endpoint) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		*endpointJSON
-		Ext *ext[EndpointExt] `json:"ext,omitempty"`
-	}{(*endpointJSON)(e), wrap(e.Ext)})
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (e *Endpoint) UnmarshalJSON(b []byte) error {
-	x := struct {
-		*endpointJSON
-		Ext *ext[EndpointExt] `json:"ext"`
-	}{endpointJSON: (*endpointJSON)(e)}
-	err := json.Unmarshal(b, &x)
-	e.Ext = unwrap(x.Ext)
-	return err
-}
-
-type mediaJSON Media
-
-// MarshalJSON implements json.Marshaler.
-func (m Media) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		mediaJSON
-		Ext *ext[MediaExt] `json:"ext,omitempty"`
-	}{mediaJSON(m), wrap(&m.Ext)})
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (m *Media) UnmarshalJSON(b []byte) error {
-	x := struct {
-		*mediaJSON
-		Ext *ext[MediaExt] `json:"ext"`
-	}{mediaJSON: (*mediaJSON)(m)}
-	err := json.Unmarshal(b, &x)
-	if e := unwrap(x.Ext); e != nil {
-		m.Ext = *e
-	}
-	return err
 }

@@ -140,10 +140,10 @@ func TestJSONIsThatOfTheProtocol(t *testing.T) {
 }
 
 func TestExtensionMembersAreUnderTheirNamespace(t *testing.T) {
-	d := &Document{Entity: "r", State: Full, Ext: &ConferenceExt{Rev: 7}, Users: &Users{State: Full, User: map[string]*User{
+	d := &Document{Entity: "r", State: Full, Ext: &ConferenceExt{ConferenceMembers{Rev: 7}}, Users: &Users{State: Full, User: map[string]*User{
 		"u": {State: Full, Endpoint: map[string]*Endpoint{"d": {
-			State: Full, Ext: &EndpointExt{Reachability: "ok"},
-			Media: map[string]Media{"trk_1": {Type: "audio", Ext: MediaExt{MutedBy: "self", Source: "microphone"}}, "m": {Type: "video"}},
+			State: Full, Ext: &EndpointExt{EndpointMembers{Reachability: "ok"}},
+			Media: map[string]Media{"trk_1": {Type: "audio", Ext: MediaExt{MediaMembers{MutedBy: "self", Source: "microphone"}}}, "m": {Type: "video"}},
 		}}},
 	}}}
 	want := `{"entity":"r","state":"full","version":0,"users":{"state":"full","user":{"u":{"state":"full","endpoint":{"d":{"state":"full","media":{` +
@@ -280,7 +280,7 @@ func change(r *rand.Rand, d *Document, i int) {
 	for range 1 + r.IntN(3) {
 		changes[r.IntN(len(changes))](r, d)
 	}
-	d.Ext = &ConferenceExt{Rev: uint64(i + 1)}
+	d.Ext = &ConferenceExt{ConferenceMembers{Rev: uint64(i + 1)}}
 }
 
 var changes []func(*rand.Rand, *Document)
@@ -305,7 +305,7 @@ func randomChanges() []func(*rand.Rand, *Document) {
 				if u.Endpoint == nil {
 					u.Endpoint = map[string]*Endpoint{}
 				}
-				u.Endpoint[fmt.Sprint("d", r.IntN(3))] = &Endpoint{State: Full, Status: "connected", Ext: &EndpointExt{Reachability: "ok"}}
+				u.Endpoint[fmt.Sprint("d", r.IntN(3))] = &Endpoint{State: Full, Status: "connected", Ext: &EndpointExt{EndpointMembers{Reachability: "ok"}}}
 			}
 		},
 		func(r *rand.Rand, d *Document) {
@@ -378,7 +378,7 @@ func withEndpoint(r *rand.Rand, d *Document, do func(*rand.Rand, *Endpoint)) {
 func changeEndpoint(r *rand.Rand, e *Endpoint) {
 	e.Status = []string{"connected", "muted-via-focus", "on-hold", ""}[r.IntN(4)]
 	e.DisplayText = word(r)
-	e.Ext = []*EndpointExt{nil, {Reachability: "ok"}, {Reachability: "suspended"}}[r.IntN(3)]
+	e.Ext = []*EndpointExt{nil, {EndpointMembers{Reachability: "ok"}}, {EndpointMembers{Reachability: "suspended"}}}[r.IntN(3)]
 	e.DisconnectionInfo = []*Execution{nil, {Reason: "x"}, {By: "y"}}[r.IntN(3)]
 	e.CallInfo = []*CallInfo{nil, {CallID: "1", FromTag: "2", ToTag: "3"}}[r.IntN(2)]
 }
@@ -392,7 +392,7 @@ func changeMedia(r *rand.Rand, e *Endpoint) {
 		delete(e.Media, id)
 		return
 	}
-	e.Media[id] = Media{Type: "audio", Status: word(r), Ext: MediaExt{MutedBy: []string{"", "self"}[r.IntN(2)]}}
+	e.Media[id] = Media{Type: "audio", Status: word(r), Ext: MediaExt{MediaMembers{MutedBy: []string{"", "self"}[r.IntN(2)]}}}
 }
 
 func word(r *rand.Rand) string { return []string{"", "one", "two", "three"}[r.IntN(4)] }
@@ -431,16 +431,32 @@ func FuzzAccept(f *testing.F) {
 }
 
 func BenchmarkDiffOneOf500(b *testing.B) {
-	old := &Document{State: Full, Users: &Users{State: Full, User: map[string]*User{}}, Ext: &ConferenceExt{Rev: 1}}
+	old := &Document{State: Full, Users: &Users{State: Full, User: map[string]*User{}}, Ext: &ConferenceExt{ConferenceMembers{Rev: 1}}}
 	for i := range 500 {
 		old.Users.User[fmt.Sprint("u", i)] = &User{State: Full, DisplayText: "x"}
 	}
 	new := *old
 	new.Users = &Users{State: Full, User: maps.Clone(old.Users.User)}
 	new.Users.User["u7"] = &User{State: Full, DisplayText: "y"}
-	new.Ext = &ConferenceExt{Rev: 2}
+	new.Ext = &ConferenceExt{ConferenceMembers{Rev: 2}}
 	b.ReportAllocs()
 	for b.Loop() {
 		Diff(old, &new)
+	}
+}
+
+func BenchmarkEncodeFullOf500(b *testing.B) {
+	d := &Document{State: Full, Users: &Users{State: Full, User: map[string]*User{}}}
+	for i := range 500 {
+		d.Users.User[fmt.Sprint("u", i)] = &User{State: Full, DisplayText: "x", Endpoint: map[string]*Endpoint{"d": {
+			State: Full, Status: "connected", Ext: &EndpointExt{EndpointMembers{Reachability: "ok"}},
+			Media: map[string]Media{"trk_1": {Type: "audio", Label: "a0"}},
+		}}}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := json.Marshal(d); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
