@@ -205,7 +205,7 @@ func (h *host) Changed(now clock.Time, ll *link.Link) {
 	case link.StateDisconnected:
 		w.tell(l, plane.LinkDisconnected, "")
 	case link.StateFailed:
-		w.cfg.Logger.Info("link failed", "conn", l.conn, "reason", reason, "state", was.String())
+		w.cfg.Logger.Debug("link failed", "conn", l.conn, "reason", reason, "state", was.String())
 		w.tell(l, plane.LinkFailed, reason)
 		w.pool.linkEnded(l.conn, w.id, l.id, reason)
 	case link.StateNew, link.StateChecking, link.StateClosed:

@@ -34,6 +34,8 @@ type Worker struct {
 
 	eng     engine.API
 	engNext clock.Time // when the engine wants a Tick
+	armed   clock.Time // the read deadline, zero if none
+	armedAt time.Time  // the same for the socket
 	out     engine.Out
 	table   *demux.Table
 	shared  link.Shared
@@ -71,6 +73,10 @@ func newWorker(p *Pool, id engine.Shard) (*Worker, error) {
 		return nil, err
 	}
 	info := sock.Info()
+	if want := udp.DefaultConfig().Buffer; p.cfg.Socket.Buffer == 0 && info.RcvBuf > 0 && info.RcvBuf < want {
+		p.cfg.Logger.Warn("the kernel gives a smaller UDP buffer than wanted; raise net.core.rmem_max",
+			"shard", int(id), "got", info.RcvBuf, "wanted", want)
+	}
 	w := &Worker{
 		id: id, cfg: &p.cfg, pool: p, sock: sock, addr: info.Local, done: make(chan struct{}),
 		table: demux.NewTable(demux.Config{}), batch: sock.NewBatch(), tcp: tcpPaths{},
@@ -105,13 +111,26 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
-// wakeAt turns the next deadline of links and engine into a read deadline.
+// tickGrain is what deadlines are rounded up to. Timers of the media path are
+// in milliseconds; finer ones would only wake the shard more often.
+const tickGrain = clock.Time(time.Millisecond)
+
+// wakeAt turns the next deadline of links and engine into a read deadline. One
+// that is armed and comes first is left alone, because moving it costs more
+// than the empty turn it leads to.
 func (w *Worker) wakeAt() time.Time {
 	next := clock.Earliest(w.timers.next(), w.engNext)
 	if next.IsZero() {
+		w.armed = 0
 		return time.Time{}
 	}
-	return time.Now().Add(next.Sub(w.cfg.Clock.Now()))
+	now := w.cfg.Clock.Now()
+	if w.armed > now && w.armed <= next {
+		return w.armedAt
+	}
+	w.armed = (max(next, now+1) + tickGrain - 1) / tickGrain * tickGrain
+	w.armedAt = time.Now().Add(w.armed.Sub(now))
+	return w.armedAt
 }
 
 // turn handles what one read returned and everything that came due meanwhile,
