@@ -23,7 +23,7 @@ const inside = "TEST_NAMESPACE"
 var whyNot = "TestMain does not call harness.Alone"
 
 // Alone runs a package's tests in a network namespace of their own, which holds
-// loopback and a dummy interface with Address and leads nowhere. aiortc and
+// loopback and one interface more with Address and leads nowhere. aiortc and
 // Firefox refuse 127.0.0.1 as a candidate. The namespace has no name and ends
 // with its last process, so nothing is left to clean up.
 //
@@ -76,16 +76,27 @@ func NeedNamespace(t testing.TB) {
 	}
 }
 
+// interfaces brings up loopback and one more interface with Address. Kernels
+// without the dummy device mostly have veth; what is sent to Address never
+// leaves loopback either way.
 func interfaces() error {
-	for _, line := range []string{
-		"link set lo up",
-		"link add parley0 type dummy",
-		"addr add " + Address.String() + "/24 dev parley0",
-		"link set parley0 up",
-	} {
-		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
-			return fmt.Errorf("ip %s: %w: %s", line, err, strings.TrimSpace(string(out)))
+	if err := ip("link set lo up"); err != nil {
+		return err
+	}
+	if err := ip("link add parley0 type dummy"); err != nil {
+		if err := errors.Join(err, ip("link add parley0 type veth peer name parley1")); ip("link set parley1 up") != nil {
+			return err
 		}
+	}
+	if err := ip("addr add " + Address.String() + "/24 dev parley0"); err != nil {
+		return err
+	}
+	return ip("link set parley0 up")
+}
+
+func ip(args string) error {
+	if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w: %s", args, err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@
 import asyncio
 import fractions
 import math
+import signal
 import sys
 
 import whip_http as http
@@ -81,7 +82,8 @@ async def sent_packets(pc, kind):
 
 async def run(args):
     pc, res = RTCPeerConnection(), http.Resource(args.url, args.token)
-    connected, failed = asyncio.Event(), asyncio.Event()
+    connected, failed, enough = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, enough.set)
 
     @pc.on("connectionstatechange")
     def _():
@@ -111,10 +113,10 @@ async def run(args):
         if not connected.is_set():
             http.report(ok=False, error="not connected", state=pc.connectionState)
             return http.NOT_CONNECTED
-        try:
-            await asyncio.wait_for(failed.wait(), args.seconds)
-        except asyncio.TimeoutError:
-            pass
+        await asyncio.wait(
+            [asyncio.create_task(enough.wait()), asyncio.create_task(failed.wait())],
+            timeout=args.seconds, return_when=asyncio.FIRST_COMPLETED,
+        )
         audio, video_sent = await sent_packets(pc, "audio"), await sent_packets(pc, "video")
         ok = audio > 0 and video_sent > 0 and not failed.is_set()
         state, status = pc.connectionState, await asyncio.to_thread(res.delete)

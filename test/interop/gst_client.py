@@ -1,5 +1,6 @@
 """What gst_whip.py and gst_whep.py share: a webrtcbin that offers, posts and waits."""
 
+import signal
 import sys
 
 import whip_http as http
@@ -117,6 +118,7 @@ class Client:
     def run(self):
         """Plays until the end, reports, and returns the exit code."""
         GLib.timeout_add(int(self.args.timeout * 1000), self.expire)
+        GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, signal.SIGTERM, self.end, None, None)
         self.pipeline.set_state(Gst.State.PLAYING)
         self.loop.run()
         state = self.webrtc.get_property("connection-state").value_nick

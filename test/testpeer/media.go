@@ -19,6 +19,9 @@ type Script struct {
 	FrameRate, PacketsPerFrame, PacketBytes int
 	// Audio sends a 20 ms Opus packet of AudioBytes when not zero.
 	AudioBytes int
+	// VideoFile (VP8 in IVF) and AudioFile (Opus in Ogg, 20 ms a page) are sent
+	// over and over instead of all above: real pictures and sound.
+	VideoFile, AudioFile string
 }
 
 // DefaultScript is about 1.6 Mbit/s of VP8 and 32 kbit/s of Opus.

@@ -113,24 +113,30 @@ func (p *Peer) OnRTP(f func(*Received, *rtp.Packet)) {
 
 // Send adds the script's tracks and sends once connected.
 func (p *Peer) Send(s Script) error {
+	if s.VideoFile != "" || s.AudioFile != "" {
+		return p.sendFiles(s)
+	}
 	if s.AudioBytes > 0 {
-		if err := p.add(opus, "audio", func(t *webrtc.TrackLocalStaticRTP) { s.audio(p.running, t, &p.sent) }); err != nil {
+		t, err := webrtc.NewTrackLocalStaticRTP(opus, "audio", "testpeer")
+		if err != nil {
+			return err
+		}
+		if err := p.add(t, func() { s.audio(p.running, t, &p.sent) }); err != nil {
 			return err
 		}
 	}
 	if s.FrameRate > 0 {
-		return p.add(vp8, "video", func(t *webrtc.TrackLocalStaticRTP) {
-			s.video(p.running, t, &p.wantKey, &p.sent)
-		})
+		t, err := webrtc.NewTrackLocalStaticRTP(vp8, "video", "testpeer")
+		if err != nil {
+			return err
+		}
+		return p.add(t, func() { s.video(p.running, t, &p.wantKey, &p.sent) })
 	}
 	return nil
 }
 
-func (p *Peer) add(c webrtc.RTPCodecCapability, id string, run func(*webrtc.TrackLocalStaticRTP)) error {
-	track, err := webrtc.NewTrackLocalStaticRTP(c, id, "testpeer")
-	if err != nil {
-		return err
-	}
+// add offers a track and starts run once connected.
+func (p *Peer) add(track webrtc.TrackLocal, run func()) error {
 	tr, err := p.pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
 	if err != nil {
 		return err
@@ -139,7 +145,7 @@ func (p *Peer) add(c webrtc.RTPCodecCapability, id string, run func(*webrtc.Trac
 	p.tasks.Go(func() {
 		select {
 		case <-p.connected:
-			run(track)
+			run()
 		case <-p.running.Done():
 		}
 	})
