@@ -53,6 +53,13 @@ func TestOfferAnswerSubscriptionsAndEnd(t *testing.T) {
 		if got := h.plane.reaching(bob.conn()); len(got) != 2 {
 			t.Errorf("the media side sends %v", got)
 		}
+		names := map[string]int{} // rule C6: one alias per origin device
+		for _, k := range h.plane.tracks {
+			names[k.CNAME]++
+		}
+		if len(names) != 1 || names["client"] != 0 {
+			t.Errorf("CNAMEs %v", names)
+		}
 		ana.must(api.ConferenceEnd, api.EndParams{}, nil)
 		if l, k, s := h.plane.counts(); l+k+s != 0 {
 			t.Errorf("after the end: %d links, %d tracks, %d subscriptions", l, k, s)

@@ -2,6 +2,7 @@ package focus
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -43,19 +44,25 @@ func inHouse(t *testing.T, change func(*Config), run func(*house)) {
 			change(&cfg)
 		}
 		h := &house{t: t, f: New(cfg), plane: p}
+		defer h.leave()
 		run(h)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		if err := h.f.Shutdown(ctx, "shutdown"); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		for _, w := range p.wrong {
-			t.Errorf("contract of the media side: %s", w)
-		}
-		if l, k, s := p.counts(); l+k+s != 0 {
-			t.Errorf("after shutdown %d links, %d tracks, %d subscriptions are left", l, k, s)
-		}
 	})
+}
+
+// leave shuts the focus down and looks at what is left.
+func (h *house) leave() {
+	t, p := h.t, h.plane
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := h.f.Shutdown(ctx, "shutdown"); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	for _, w := range p.wrong {
+		t.Errorf("contract of the media side: %s", w)
+	}
+	if l, k, s := p.counts(); l+k+s != 0 {
+		t.Errorf("after shutdown %d links, %d tracks, %d subscriptions are left", l, k, s)
+	}
 }
 
 // client is one signalling session with one peer connection.
@@ -90,10 +97,11 @@ func (h *house) client(name, dialect string) *client {
 
 // newPeer is what a browser does with a new RTCPeerConnection.
 func (c *client) newPeer(seed string) {
-	hex := fmt.Sprintf("%02X:", len(seed)*7+int(seed[0]))
+	sum := sha256.Sum256([]byte(seed))
+	hex := fmt.Sprintf("%02X:%02X:", sum[0], sum[1])
 	c.local = plane.Local{
-		ICE:         plane.ICECreds{Ufrag: "cl" + fmt.Sprintf("%x", seed), Pwd: "abcdefghijklmnopqrstuvwx"},
-		Fingerprint: plane.Fingerprint{Hash: "sha-256", Value: strings.TrimSuffix(strings.Repeat(hex, 32), ":")},
+		ICE:         plane.ICECreds{Ufrag: fmt.Sprintf("cl%x", sum[:4]), Pwd: "abcdefghijklmnopqrstuvwx"},
+		Fingerprint: plane.Fingerprint{Hash: "sha-256", Value: strings.TrimSuffix(strings.Repeat(hex, 16), ":")},
 	}
 	c.sdp, c.lines = sdp.NewSession(1, "client"), nil
 }

@@ -139,6 +139,12 @@ func (n *notifier) settle(now clock.Time) {
 	}
 }
 
+// drop forgets the subscriptions of a session that ended.
+func (n *notifier) drop(s ids.Session) {
+	delete(n.subs, subKey{s, pkgConference})
+	delete(n.subs, subKey{s, pkgSpeakers})
+}
+
 func (n *notifier) update(now clock.Time, s *subscription, made map[*info.Document]*encoded) {
 	e := made[s.have]
 	if e == nil {

@@ -177,6 +177,7 @@ func (r *room) handleFact(now clock.Time, it *item) {
 	_, _ = r.step(now, it.command(it.fact, it.params))
 	if it.fact == control.SessionClosed {
 		delete(r.sessions, it.caller.Session)
+		r.notes.drop(it.caller.Session)
 	}
 }
 

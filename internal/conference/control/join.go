@@ -205,6 +205,7 @@ func (m *Machine) openMedia(d *model.Device) {
 	s := &model.MediaSession{
 		ID: m.cfg.IDs.MediaSession(), Conn: m.cfg.IDs.Connection(), Device: d,
 		State: model.Stable, Link: model.LinkNew,
+		Past: map[string]bool{},
 	}
 	m.conf.Media[s.ID] = s
 	d.MS = s.ID

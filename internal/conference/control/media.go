@@ -24,7 +24,7 @@ func offer(m *Machine, t *turn, p api.OfferParams) (any, error) {
 		return nil, errState("rev must be the current one plus 1", s.Rev)
 	}
 	for _, cid := range p.Tracks {
-		if m.byCID(s, cid) == nil {
+		if m.byCID(s, cid) == nil && !s.Past[cid] { // one that ended meanwhile is no fault of the client's
 			return nil, fault.New(404, "not-found", "tracks names a cid that is not published")
 		}
 	}

@@ -151,6 +151,9 @@ func (m *Machine) endTrack(t *turn, k *model.Track, reason string) {
 	delete(m.conf.Tracks, k.ID)
 	if s := m.conf.Media[k.MS]; s != nil {
 		s.Tracks = slices.DeleteFunc(s.Tracks, func(o *model.Track) bool { return o == k })
+		if len(s.Past) < rememberTracks {
+			s.Past[k.CID] = true
+		}
 	}
 	m.ended.add(k.ID)
 	t.touch(k.Device.Part)

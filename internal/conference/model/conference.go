@@ -97,10 +97,11 @@ type MediaSession struct {
 	Rev      uint32 // of the last completed negotiation
 	State    Signalling
 	Link     LinkState
-	LinkAt   clock.Time // since when Link holds
-	Restart  clock.Time // when an ICE restart was asked for; zero: none runs
-	Retiring clock.Time // set once a newer load of the device took over
-	Tracks   []*Track   // published here, in order
+	LinkAt   clock.Time      // since when Link holds
+	Restart  clock.Time      // when an ICE restart was asked for; zero: none runs
+	Retiring clock.Time      // set once a newer load of the device took over
+	Tracks   []*Track        // published here, in order
+	Past     map[string]bool // cids of tracks that ended here
 }
 
 // Track is one published source (W3C MediaStreamTrack).
