@@ -25,6 +25,8 @@ type loadCmd struct {
 	Subscribers  int           `default:"10" help:"How many receive everything."`
 	Via          string        `enum:"whep,ws" default:"whep" help:"How subscribers join: whep or ws."`
 	Data         bool          `help:"With --via ws: a data channel each."`
+	OnlyCM       bool          `name:"only-cm" help:"Offer AES_CM_128_HMAC_SHA1_80 alone, as old clients do; otherwise GCM comes first."`
+	Idle         bool          `help:"Publishers join and send nothing: memory of idle subscribers."`
 	Codec        string        `enum:"VP8" default:"VP8" help:"Video codec. The payload is made up, its framing is VP8's."`
 	Audio        bool          `default:"true" negatable:"" help:"Publish Opus, 50 packets a second."`
 	Video        bool          `default:"true" negatable:"" help:"Publish video."`
@@ -37,6 +39,7 @@ type loadCmd struct {
 	Duration     time.Duration `default:"10s" help:"Measured part."`
 	JoinRate     int           `default:"50" help:"Joins per second."`
 	ServerPID    int           `name:"server-pid" help:"Process id of a server on this machine: adds its CPU per forwarded packet and memory."`
+	Stats        string        `placeholder:"URL" help:"The server's http://ADMIN/stats: adds allocations, GSO runs and memory per subscriber."`
 	JSON         string        `name:"json" type:"path" placeholder:"FILE" help:"Write the report as JSON, - for standard output."`
 }
 
@@ -49,7 +52,7 @@ func (c *loadCmd) Run() error {
 		URL: c.URL, Token: c.Token, Room: c.Room, Insecure: c.Insecure, Publishers: c.Publishers, Subscribers: c.Subscribers,
 		Via: c.Via, Data: c.Data, Audio: c.Audio, Video: c.Video, VideoBPS: c.VideoBitrate, AudioBPS: c.AudioBitrate,
 		FPS: c.FPS, Simulcast: c.Simulcast, Sections: c.Sections, Warmup: c.Warmup, Duration: c.Duration,
-		JoinRate: c.JoinRate, ServerPID: c.ServerPID,
+		JoinRate: c.JoinRate, ServerPID: c.ServerPID, Stats: c.Stats, OnlyCM: c.OnlyCM, Idle: c.Idle,
 		Progress: func(line string) {
 			if tty {
 				fmt.Fprintf(os.Stderr, "\r\x1b[K%s", line)
@@ -103,6 +106,11 @@ func printReport(r *load.Report) {
 	row("join", "p50 %.0f ms, p95 %.0f ms; first packet p50 %.0f ms, p95 %.0f ms", r.JoinP50, r.JoinP95, r.FirstP50, r.FirstP95)
 	if r.ServerCPU > 0 {
 		row("server", "%.2f s CPU, %.2f µs per forwarded packet, %.1f MiB resident", r.ServerCPU, r.CPUPerPacket, float64(r.ServerRSS)/(1<<20))
+	}
+	if s := r.Server; s != nil {
+		row("sending", "%d datagrams in %d messages (%.2f each), %d turns", s.Datagrams, s.Messages, s.PerMessage, s.Turns)
+		row("garbage", "%d allocations (%.4f per forwarded packet), %d collections", s.Allocs, s.AllocsPerFwd, s.GCs)
+		row("memory", "%.1f KiB heap and %.1f KiB resident per subscriber, %d goroutines", s.HeapPerSub/1024, s.RSSPerSub/1024, s.Goroutines)
 	}
 	row("generator", "%.2f s CPU, %.0f %% of this machine", r.OwnCPU, r.GeneratorBusy)
 	_ = w.Flush()

@@ -18,6 +18,8 @@ type Config struct {
 	Subscribers int
 	Via         string // how subscribers join: "whep" or "ws"
 	Data        bool   // with ws: a data channel too
+	OnlyCM      bool   // offer AES_CM_128_HMAC_SHA1_80 alone
+	Idle        bool   // publishers join and send nothing
 	Audio       bool
 	Video       bool
 	VideoBPS    int // bit/s of each video layer's top
@@ -29,6 +31,7 @@ type Config struct {
 	Duration    time.Duration // measured part
 	JoinRate    int           // joins a second
 	ServerPID   int           // for CPU per forwarded packet; 0: unknown
+	Stats       string        // URL of the server's /stats, for allocations and memory; empty: unknown
 	Progress    func(string)  // a line now and then; nil: none
 }
 
@@ -86,7 +89,27 @@ type Report struct {
 	RSSPerPeer     float64  `json:"serverRssBytesPerPeer,omitempty"`
 	OwnCPU         float64  `json:"generatorCpuSeconds"`
 	GeneratorBusy  float64  `json:"generatorBusyPercent"` // of the cores it may use
+	Server         *Server  `json:"server,omitempty"`
 	Errors         []string `json:"errors,omitempty"`
 	ForwardPerSec  float64  `json:"forwardedPacketsPerSecond"`
 	PayloadMbitSec float64  `json:"receivedMbitPerSecond"`
+}
+
+// Server is what the server's own counters say about the measured part, and
+// its memory: before the first join and at the end, both after a collection.
+type Server struct {
+	Datagrams    uint64  `json:"txDatagrams"`
+	Messages     uint64  `json:"txMessages"` // system calls' messages: a GSO run is one
+	PerMessage   float64 `json:"datagramsPerMessage"`
+	Turns        uint64  `json:"turns"`  // of the workers' loops
+	Allocs       uint64  `json:"allocs"` // objects, everything the process did
+	AllocsPerFwd float64 `json:"allocsPerForwardedPacket"`
+	GCs          uint32  `json:"gcs"`
+	HeapBefore   uint64  `json:"heapBytesBefore"`
+	HeapAfter    uint64  `json:"heapBytesAfter"`
+	RSSBefore    uint64  `json:"rssBytesBefore"`
+	RSSAfter     uint64  `json:"rssBytesAfter"`
+	HeapPerSub   float64 `json:"heapBytesPerSubscriber"`
+	RSSPerSub    float64 `json:"rssBytesPerSubscriber"`
+	Goroutines   int     `json:"goroutines"`
 }

@@ -17,6 +17,9 @@ import (
 // joinTimeout is how long one join may take before it counts as failed.
 const joinTimeout = 20 * time.Second
 
+// settleTime is for the server to notice what ended before its memory is read.
+const settleTime = 500 * time.Millisecond
+
 // maxErrors are kept for the report; more of the same help nobody.
 const maxErrors = 8
 
@@ -50,6 +53,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	r := &runner{cfg: &cfg, ctx: run, clock: clock.NewSystem()}
 	r.dialer = newDialer(&cfg, wire.Config{
 		Identity: identity, Handshakes: dtls.NewPool(dtls.Limits{}), Clock: r.clock, CheckInterval: 30 * time.Millisecond,
+		OnlyCM: cfg.OnlyCM,
 	})
 	defer func() {
 		r.leave()
@@ -57,11 +61,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		r.group.Wait()
 		r.dialer.client.CloseIdleConnections()
 	}()
+	base := r.stats(run, true)
 	r.joinAll(run)
 	if len(r.pubs)+len(r.subs) == 0 {
 		return nil, fmt.Errorf("nobody could join: %v", r.errs)
 	}
-	return r.measure(run), ctx.Err()
+	return r.measure(run, base), ctx.Err()
 }
 
 func (r *runner) say(format string, a ...any) {
@@ -98,9 +103,8 @@ func (r *runner) connect(ctx context.Context, p *wire.Peer) error {
 
 // joinAll joins publishers first, then subscribers, at the wanted rate.
 func (r *runner) joinAll(ctx context.Context) {
-	paced := make(chan struct{})
-	if r.cfg.Publishers > 0 {
-		r.group.Go(func() { r.pace(paced) })
+	if r.cfg.Publishers > 0 && !r.cfg.Idle {
+		r.group.Go(r.pace)
 	}
 	r.joinMany(ctx, "publishers", r.cfg.Publishers, func(ctx context.Context, n int) error {
 		p, err := r.publish(ctx, n)
@@ -124,7 +128,6 @@ func (r *runner) joinAll(ctx context.Context) {
 		}
 		return err
 	})
-	close(paced)
 	r.group.Go(r.feedback)
 }
 
@@ -164,7 +167,7 @@ func (r *runner) joinMany(ctx context.Context, what string, n int, join func(con
 }
 
 // pace sends every publisher's frames in time, all from one goroutine.
-func (r *runner) pace(_ <-chan struct{}) {
+func (r *runner) pace() {
 	start := r.clock.Now()
 	var nextSR clock.Time
 	for r.ctx.Err() == nil {
@@ -226,8 +229,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // measure warms up, counts for the duration and sums up.
-func (r *runner) measure(ctx context.Context) *Report {
+func (r *runner) measure(ctx context.Context, base *serverStats) *Report {
 	sleep(ctx, r.cfg.Warmup)
+	first := r.stats(ctx, false)
 	for _, s := range r.subs {
 		s.begin()
 	}
@@ -241,6 +245,7 @@ func (r *runner) measure(ctx context.Context) *Report {
 		r.say("measuring %.0f/%.0f s", min(time.Since(start), r.cfg.Duration).Seconds(), r.cfg.Duration.Seconds())
 	}
 	proc1, own1, took := readProcess(r.cfg.ServerPID), ownCPU(), time.Since(start)
+	last := r.stats(ctx, false)
 	rep := &Report{Publishers: len(r.pubs), Subscribers: len(r.subs), JoinsFailed: r.failed, Seconds: took.Seconds()}
 	var lat Histogram
 	for _, s := range r.subs {
@@ -250,6 +255,11 @@ func (r *runner) measure(ctx context.Context) *Report {
 		rep.PacketsOut += p.packets.Load()
 	}
 	rep.PacketsOut -= before
+	if rep.Server = compare(first, last, rep.PacketsIn); rep.Server != nil {
+		r.dialer.client.CloseIdleConnections() // the server's side of them is not a subscriber's cost
+		sleep(ctx, settleTime)
+		rep.Server.weigh(base, r.stats(ctx, true), len(r.subs))
+	}
 	r.finish(rep, &lat, took, proc1.cpu-proc0.cpu, own1-own0, proc1.rss)
 	return rep
 }
