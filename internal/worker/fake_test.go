@@ -2,6 +2,7 @@ package worker
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"parley/internal/base/clock"
 	"parley/internal/base/ids"
@@ -23,6 +24,7 @@ type fakeEngine struct {
 	ready   map[graph.LegID]bool
 	onRTCP  func(leg graph.LegID, compound []byte)
 	removed int
+	wrong   []string        // calls that break the engine's contract
 	crosses []*engine.Cross // free ones
 }
 
@@ -52,6 +54,9 @@ func (e *fakeEngine) SetLegReady(_ clock.Time, leg graph.LegID, _ *engine.Out) {
 var bye = []byte{0x80, 201, 0, 1, 0, 0, 0, 1, 0x81, 203, 0, 1, 0, 0, 0, 1}
 
 func (e *fakeEngine) CloseLeg(_ clock.Time, leg graph.LegID, out *engine.Out) {
+	if len(e.byLeg[leg]) != 0 {
+		e.wrong = append(e.wrong, "CloseLeg before its tracks were removed")
+	}
 	off, p := out.Batch.Grow(len(bye))
 	copy(p, bye)
 	out.Batch.RTCP(leg, off, len(bye))
@@ -68,6 +73,9 @@ func (e *fakeEngine) CloseLeg(_ clock.Time, leg graph.LegID, out *engine.Out) {
 }
 
 func (e *fakeEngine) AddTrack(_ clock.Time, c engine.TrackConfig, _ *engine.Out) {
+	if e.tracks[c.ID] != nil {
+		e.wrong = append(e.wrong, "AddTrack twice")
+	}
 	t := &fakeTrack{cfg: c}
 	e.tracks[c.ID] = t
 	if !c.Remote {
@@ -78,6 +86,7 @@ func (e *fakeEngine) AddTrack(_ clock.Time, c engine.TrackConfig, _ *engine.Out)
 func (e *fakeEngine) RemoveTrack(_ clock.Time, id graph.TrackID, _ *engine.Out) {
 	t := e.tracks[id]
 	if t == nil {
+		e.wrong = append(e.wrong, "RemoveTrack of an unknown track")
 		return
 	}
 	e.removed++
@@ -94,7 +103,12 @@ func (e *fakeEngine) MuteTrack(clock.Time, graph.TrackID, bool) {}
 
 func (e *fakeEngine) AddRemote(_ clock.Time, id graph.TrackID, s engine.Shard) {
 	if t := e.tracks[id]; t != nil {
+		if slices.Contains(t.remotes, s) || s == e.cfg.Shard {
+			e.wrong = append(e.wrong, "AddRemote twice or of itself")
+		}
 		t.remotes = append(t.remotes, s)
+	} else {
+		e.wrong = append(e.wrong, "AddRemote of an unknown track")
 	}
 }
 
@@ -111,6 +125,9 @@ func (e *fakeEngine) RemoveRemote(_ clock.Time, id graph.TrackID, s engine.Shard
 
 func (e *fakeEngine) Subscribe(now clock.Time, s engine.SubConfig, out *engine.Out) {
 	e.Unsubscribe(now, s.Sub.Sub, out)
+	if s.Track != 0 && e.tracks[s.Track] == nil {
+		e.wrong = append(e.wrong, "Subscribe to an unknown track")
+	}
 	if t := e.tracks[s.Track]; t != nil {
 		t.subs = append(t.subs, s)
 		e.subs[s.Sub.Sub] = t
@@ -187,6 +204,5 @@ func (e *fakeEngine) Flush(_ clock.Time, out *engine.Out) {
 	e.active = e.active[:0]
 }
 
-func (e *fakeEngine) Tick(clock.Time, *engine.Out) clock.Time     { return 0 }
-func (e *fakeEngine) LegStats(graph.LegID, *plane.LinkStats)      {}
-func (e *fakeEngine) onRTCPSet(f func(leg graph.LegID, b []byte)) { e.onRTCP = f }
+func (e *fakeEngine) Tick(clock.Time, *engine.Out) clock.Time { return 0 }
+func (e *fakeEngine) LegStats(graph.LegID, *plane.LinkStats)  {}

@@ -267,6 +267,7 @@ func (p *Pool) Stats(conn ids.Connection) (plane.LinkStats, bool) {
 	case a := <-got:
 		return a.s, a.ok
 	case <-w.done:
-		return plane.LinkStats{}, false
+	case <-time.After(snapshotPatience):
 	}
+	return plane.LinkStats{}, false
 }
