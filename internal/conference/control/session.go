@@ -58,7 +58,7 @@ func sessionClosed(m *Machine, t *turn, p Closed) (any, error) {
 		return already(), nil
 	}
 	switch p.Reason {
-	case "leave", "bye", "deleted":
+	case "leave", "bye", "goodbye", "deleted": // as the dialects call it
 		m.deviceGone(t, t.dev, model.Departed, "", "")
 	case "", "grace":
 		m.deviceGone(t, t.dev, model.Failed, lost, "")

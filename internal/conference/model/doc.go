@@ -4,4 +4,16 @@
 // It is not where anything is decided: who may do what is package policy, and
 // every change of state is made by package control. Values belong to the one
 // goroutine that drives their control.Machine; nothing here locks.
+//
+// Life cycles, as far as this version walks them:
+//
+//	Conference    scheduled ─start→ active ─end, afterS→ ending ─last left, time→ ended
+//	                                active ─end, empty 300 s──────────────────→ ended
+//	Participant   joining ─→ joined ─last device gone→ left ─30 s→ (row removed)
+//	Device        connected ⇄ muted-via-focus ─leave, failure, end→ disconnected ─30 s→ (row removed)
+//	Connection    new ─offer→ connecting ─→ connected ⇄ disconnected ─→ failed ─30 s→ closed
+//	                                                     failed ─offer→ new (another connection)
+//	MediaSession  stable ─offer→ have-remote-offer ─answer, refusal→ stable ─→ closed
+//	Track         announced ─first packet→ live ─unpublish, BYE, device gone→ ended
+//	Subscription  requested ─section→ active ⇄ paused ─→ ended; requested ─no codec→ denied
 package model
