@@ -243,7 +243,9 @@ func (p *peer) run() {
 		_ = p.Peer.Run(p.r.ctx)
 	}()
 	p.r.t.Cleanup(func() {
-		p.Close()
+		if p.Peer != nil {
+			p.Close()
+		}
 		<-p.ended
 	})
 }
