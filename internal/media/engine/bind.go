@@ -20,6 +20,9 @@ func (e *Engine) bindNew(now clock.Time, l *leg, b []byte, h *rtp.Header, out *O
 		sect, layer, rtx = l.byExtension(b, h)
 	}
 	if sect < 0 {
+		sect, layer, rtx = l.byMemory(h.SSRC)
+	}
+	if sect < 0 {
 		return nil
 	}
 	e.collide(now, l, h.SSRC, out)
@@ -29,7 +32,7 @@ func (e *Engine) bindNew(now clock.Time, l *leg, b []byte, h *rtp.Header, out *O
 // open makes the stream and ties it to the track of its section, if published.
 func (e *Engine) open(now clock.Time, l *leg, ssrc uint32, sect int, layer uint8, rtx bool) *inStream {
 	s := &l.media.Sections[sect]
-	st := &inStream{sect: sect, layer: layer, rtx: rtx, heard: now}
+	st := &inStream{mid: s.MID, sect: sect, layer: layer, rtx: rtx, heard: now}
 	st.recv = stream.Receiver{SSRC: ssrc}
 	if len(s.Recv.Codecs) > 0 {
 		st.recv.Clock = s.Recv.Codecs[0].ClockRate
@@ -38,6 +41,7 @@ func (e *Engine) open(now clock.Time, l *leg, ssrc uint32, sect int, layer uint8
 		st.recv.Nack.Enabled = st.recv.Nack.Enabled || (s.Recv.Codecs[i].NACK && !rtx)
 	}
 	l.streams = append(l.streams, st)
+	l.remember(binding{ssrc, s.MID, layer, rtx})
 	for _, t := range l.tracks {
 		if t.sect == sect {
 			t.bind(st)
@@ -103,6 +107,16 @@ func (l *leg) byExtension(b []byte, h *rtp.Header) (sect int, layer uint8, rtx b
 		}
 	}
 	return -1, 0, false // simulcast without a known RID: wait for it
+}
+
+// byMemory looks for what the SSRC carried before it fell silent.
+func (l *leg) byMemory(ssrc uint32) (sect int, layer uint8, rtx bool) {
+	for _, b := range l.known {
+		if b.ssrc == ssrc {
+			return l.recvSection(b.mid), b.layer, b.rtx
+		}
+	}
+	return -1, 0, false
 }
 
 // byPayloadType returns the only section that receives this type, -1 if none or

@@ -207,6 +207,9 @@ func (e *Engine) attach(now clock.Time, s *subscription) {
 	if p.Slot || p.CNAME == "" {
 		p.CNAME = s.leg.media.CNAME // slots live on our own clock (SWX)
 	}
+	if s.cfg.Sub.Paused { // before Attach, which would ask for a keyframe
+		p.Pause(now, true)
+	}
 	p.Attach(now, src, s.leg.section(s.cfg.Sub.MID))
 	p.Pause(now, s.cfg.Sub.Paused)
 	s.recipe.Connect(&s.leg.egress, p)

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"encoding/binary"
+	"runtime"
 	"testing"
 	"time"
 
@@ -146,5 +147,70 @@ func TestSlotRunsOnWithDependencyDescriptor(t *testing.T) {
 		if num(got[i+1]) != num(got[i])+1 {
 			t.Fatalf("frame %d after %d at %d", num(got[i+1]), num(got[i]), i)
 		}
+	}
+}
+
+// TestPausedLayerComesBackUnnamed: browsers name RID only at first.
+func TestPausedLayerComesBackUnnamed(t *testing.T) {
+	r := newRoom(t, 1)
+	lo, hi := simulcast(r, true)
+	v := r.subscriber(0, 1, plane.Video)
+	s := v.subscribe(hi, plane.Subscription{})
+	lo.frame(true)
+	hi.frame(true)
+	lo.ext, hi.ext, lo.noMID, hi.noMID = nil, nil, true, true
+	for i := range 40 * 30 { // the high layer pauses for 40 s
+		lo.frame(i%30 == 0)
+		r.run(time.Second / 30)
+	}
+	for i := range 90 {
+		lo.frame(false)
+		hi.send(append(map[bool][]byte{true: vp8Key, false: vp8Inter}[i%30 == 29], 'h'), true)
+		hi.ts += 3000
+		r.run(time.Second / 30)
+	}
+	got := v.rtpGot(s.SSRC)
+	if q := got[len(got)-1]; q.Payload[len(q.Payload)-1] != 'h' {
+		t.Fatal("the layer did not come back")
+	}
+}
+
+// TestRenegotiationMovesSections: a section before ours goes; streams stay bound.
+func TestRenegotiationMovesSections(t *testing.T) {
+	r := newRoom(t, 1)
+	p := r.publisher(0, plane.Video, plane.Video)
+	x := p.publish("1", plane.Video, 7)
+	v := r.subscriber(0, 1, plane.Video)
+	s := v.subscribe(x, plane.Subscription{})
+	x.frame(true)
+	r.run(time.Millisecond)
+	m := p.media
+	m.Sections = m.Sections[1:]
+	r.shards[0].ConfigureLeg(r.now, p.leg, m)
+	x.noMID = true
+	for range 10 {
+		x.frame(false)
+		r.run(time.Millisecond)
+	}
+	if got := v.rtpGot(s.SSRC); len(got) != 11 || got[10].SequenceNumber != got[0].SequenceNumber+10 {
+		t.Fatalf("%v", seqs(got))
+	}
+}
+
+func TestIdleReceiverIsSmall(t *testing.T) {
+	r := newRoom(t, 1)
+	x := r.publisher(0, plane.Video).publish("0", plane.Video, 1)
+	const n = 1000
+	var a, b runtime.MemStats
+	runtime.ReadMemStats(&a)
+	for range n {
+		r.subscriber(0, 1, plane.Video).subscribe(x, plane.Subscription{})
+	}
+	r.run(0)
+	runtime.ReadMemStats(&b)
+	if per := (b.TotalAlloc - a.TotalAlloc) / n; per > 8<<10 {
+		t.Errorf("%d bytes allocated for an idle receiver", per)
+	} else {
+		t.Logf("%d bytes", per)
 	}
 }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"parley/internal/base/clock"
@@ -28,6 +30,7 @@ type leg struct {
 	egress stream.Egress
 
 	streams []*inStream
+	known   []binding // what SSRCs were bound to, also after they timed out
 	last    *inStream // of the packet before
 	tracks  []*track  // published here
 	subs    []*subscription
@@ -66,7 +69,8 @@ type held struct {
 // inStream is one SSRC the peer sends.
 type inStream struct {
 	recv  stream.Receiver
-	sect  int // index into the leg's sections
+	mid   string
+	sect  int // index into the leg's sections, follows mid
 	layer uint8
 	rtx   bool
 	main  *inStream // of RTX: the stream it repairs
@@ -88,8 +92,9 @@ func (e *Engine) ConfigureLeg(now clock.Time, id graph.LegID, m plane.LegMedia) 
 	if l == nil {
 		return
 	}
+	m.CNAME = cmp.Or(m.CNAME, "parley") // an SDES item must name something
 	l.media = m
-	l.egress.CNAME = m.CNAME
+	l.relocate()
 	l.ids, l.useTWCC, l.useREMB = legExts{}, false, false
 	for i := range m.Sections {
 		l.learn(&m.Sections[i])
@@ -103,7 +108,6 @@ func (e *Engine) ConfigureLeg(now clock.Time, id graph.LegID, m plane.LegMedia) 
 	for _, t := range l.tracks {
 		t.configure(l)
 	}
-	l.unbindGone()
 	for _, s := range l.subs {
 		e.attach(now, s)
 	}
@@ -154,16 +158,39 @@ func (l *leg) recvSection(mid string) int {
 	return -1
 }
 
-// unbindGone drops streams of sections that no longer receive.
-func (l *leg) unbindGone() {
+// relocate finds each stream's section again, since rejected sections may have
+// moved the others, and drops streams of sections that no longer receive.
+func (l *leg) relocate() {
 	for i := 0; i < len(l.streams); {
 		s := l.streams[i]
-		if s.sect < len(l.media.Sections) && l.media.Sections[s.sect].Recv != nil {
-			i++
+		if s.sect = l.recvSection(s.mid); s.sect < 0 {
+			l.forget(s)
 			continue
 		}
-		l.forget(s)
+		i++
 	}
+}
+
+// binding remembers what an SSRC carries. A browser names MID and RID only
+// until the first report, so a paused layer comes back without them.
+type binding struct {
+	ssrc  uint32
+	mid   string
+	layer uint8
+	rtx   bool
+}
+
+// remember keeps a binding, forgetting the oldest when there are many.
+func (l *leg) remember(b binding) {
+	l.unremember(b.ssrc)
+	if len(l.known) >= maxStreams {
+		l.known = append(l.known[:0], l.known[1:]...)
+	}
+	l.known = append(l.known, b)
+}
+
+func (l *leg) unremember(ssrc uint32) {
+	l.known = slices.DeleteFunc(l.known, func(b binding) bool { return b.ssrc == ssrc })
 }
 
 // forget removes a stream.

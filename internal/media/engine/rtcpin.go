@@ -85,6 +85,7 @@ func (e *Engine) handleBYE(now clock.Time, l *leg, p *rtcp.Packet) {
 		if !ok {
 			return
 		}
+		l.unremember(ssrc)
 		st := l.find(ssrc)
 		if st == nil {
 			continue

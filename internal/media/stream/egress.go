@@ -28,7 +28,6 @@ type Egress struct {
 	Leg   graph.LegID
 	Env   *Env
 	Ready bool // keys exist: packets may leave
-	CNAME string
 	Sends []*Projection
 
 	RTT          time.Duration // 0 until measured
