@@ -185,9 +185,16 @@ func (it *item) command(method string, params any) control.Command {
 	return control.Command{Method: method, Caller: it.caller, Params: params, IfRev: it.ifRev}
 }
 
+// defaultTTL is how long a request may wait for its turn when it does not say.
+const defaultTTL = 15 * time.Second
+
 // request runs a client's command and gives its one final answer.
 func (r *room) request(now clock.Time, it *item) {
-	if ttl := time.Duration(it.ttlMs) * time.Millisecond; ttl > 0 && now.Sub(it.at) > ttl {
+	ttl := defaultTTL
+	if it.ttlMs > 0 {
+		ttl = time.Duration(it.ttlMs) * time.Millisecond
+	}
+	if now.Sub(it.at) > ttl {
 		it.refuse(fault.New(408, "timeout", "the request waited too long"))
 		return
 	}
