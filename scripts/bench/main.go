@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are the command line.
+type options struct {
+	rounds    int
+	duration  time.Duration
+	only      string
+	old       string
+	jsonPath  string
+	cpu       int
+	genCPU    int
+	idle      int
+	port      int
+	publisher int // bit/s of video
+}
+
+// forwarding is one shape of conference under one profile.
+type forwarding struct {
+	Name        string
+	Publishers  int
+	Subscribers int
+	CM          bool
+}
+
+// The meeting's subscribers are WHEP viewers of all ten publishers, so each
+// published packet is forwarded ten times (nine in a meeting of browsers).
+var forwardings = []forwarding{
+	{"1x100 GCM", 1, 100, false},
+	{"1x100 CM", 1, 100, true},
+	{"10x10 GCM", 10, 10, false},
+	{"10x10 CM", 10, 10, true},
+}
+
+// joining is one way to sit idle.
+type joining struct {
+	Name string
+	Args []string
+}
+
+var joinings = []joining{
+	{"idle WHEP", []string{"--via", "whep"}},
+	{"idle WebSocket", []string{"--via", "ws"}},
+	{"idle WebSocket+data", []string{"--via", "ws", "--data"}},
+}
+
+// tools are the programs under test, and where they leave things.
+type tools struct {
+	options
+	dir                string
+	server, old, floor string
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds of everything; medians count")
+	flag.DurationVar(&o.duration, "duration", 6*time.Second, "measured part of one run")
+	flag.StringVar(&o.only, "only", "", "comma-separated parts of names to run: 1x100, 10x10, GCM, CM, idle")
+	flag.StringVar(&o.old, "old", "", "another parley binary to alternate with")
+	flag.StringVar(&o.jsonPath, "json", "", "also write the result to this file")
+	flag.IntVar(&o.cpu, "cpu", 0, "core of the server and of the bare sender")
+	flag.IntVar(&o.genCPU, "gen-cpu", 1, "core of generator and receivers")
+	flag.IntVar(&o.idle, "idle", 1000, "idle subscribers whose memory is weighed; 0: none")
+	flag.IntVar(&o.port, "port", 18480, "first of three loopback ports to use")
+	flag.IntVar(&o.publisher, "video-bitrate", 2_000_000, "bit/s of one publisher's video: 6 to 8 packets a frame")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	if o.rounds < 1 || o.duration < time.Second {
+		return errors.New("at least one round of a second")
+	}
+	if _, err := exec.LookPath("taskset"); err != nil {
+		return errors.New("needs Linux and taskset (package util-linux)")
+	}
+	dir, err := os.MkdirTemp("", "parley-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	t := &tools{options: o, dir: dir, server: filepath.Join(dir, "parley"), old: o.old, floor: filepath.Join(dir, "floor")}
+	say("building")
+	for out, pkg := range map[string]string{t.server: "./cmd/parley", t.floor: "./bench/floor"} {
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", out, pkg)
+		cmd.Stderr = os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("build %s: %w", pkg, err)
+		}
+	}
+	res := newResult(o)
+	if err := t.forwardAll(ctx, res); err != nil {
+		return err
+	}
+	if err := t.idleAll(ctx, res); err != nil {
+		return err
+	}
+	res.finish()
+	res.print(os.Stdout)
+	if o.jsonPath == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(res, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.jsonPath, append(b, '\n'), 0o644)
+}
+
+// wanted reports whether -only names it: every dash-free word group is a part of
+// the name, groups are joined by commas.
+func (o *options) wanted(name string) bool {
+	if o.only == "" {
+		return true
+	}
+	for part := range strings.SplitSeq(o.only, ",") {
+		if strings.Contains(name, strings.TrimSpace(part)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *tools) forwardAll(ctx context.Context, res *result) error {
+	for round := range t.rounds {
+		for _, f := range forwardings {
+			if !t.wanted(f.Name) {
+				continue
+			}
+			say("round %d/%d: %s", round+1, t.rounds, f.Name)
+			r, err := t.forward(ctx, t.server, f)
+			if err != nil {
+				return err
+			}
+			row := res.row(f.Name)
+			row.add(r)
+			if err := t.floors(ctx, row, r, f); err != nil {
+				return err
+			}
+			if t.old == "" {
+				continue
+			}
+			say("round %d/%d: %s, old binary", round+1, t.rounds, f.Name)
+			if r, err = t.forward(ctx, t.old, f); err != nil {
+				return err
+			}
+			res.row(f.Name + " (old)").add(r)
+		}
+	}
+	return nil
+}
+
+func (t *tools) idleAll(ctx context.Context, res *result) error {
+	for _, j := range joinings {
+		if t.idle == 0 || !t.wanted(j.Name) {
+			continue
+		}
+		say("%s: %d subscribers", j.Name, t.idle)
+		m, err := t.weigh(ctx, t.server, j)
+		if err != nil {
+			return err
+		}
+		m.Name = j.Name
+		res.Memory = append(res.Memory, *m)
+	}
+	return nil
+}
+
+// say writes a progress line.
+func say(format string, a ...any) {
+	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, a...))
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"parley/internal/load"
+)
+
+const (
+	// tooBusy is the share of its core above which the generator, not the
+	// server, may be what was measured.
+	tooBusy = 90
+	// startPatience and stopPatience bound a server's coming and going.
+	startPatience = 15 * time.Second
+	stopPatience  = 10 * time.Second
+	// sealed is what SRTP adds to a packet: the GCM tag; CM's is 10.
+	sealed = 16
+)
+
+// server is one started server.
+type server struct {
+	cmd       *exec.Cmd
+	http, adm string
+}
+
+// pinned runs a program on one core.
+func pinned(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(cpu), name}, args...)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopPatience
+	return cmd
+}
+
+func (t *tools) start(ctx context.Context, binary string) (*server, error) {
+	at := func(i int) string { return "127.0.0.1:" + strconv.Itoa(t.port+i) }
+	s := &server{http: "http://" + at(0), adm: "http://" + at(1)}
+	data := filepath.Join(t.dir, "data")
+	if err := os.RemoveAll(data); err != nil {
+		return nil, err
+	}
+	s.cmd = pinned(ctx, t.cpu, binary, "serve", "--dev", "--http", at(0), "--admin", at(1), "--udp", at(2), "--data", data,
+		"--workers", "1", "--log-level", "error", "--limits.half-open", "500", "--limits.participants", "5000", "--limits.per-address", "5000")
+	log := &tail{}
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(startPatience); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
+		res, err := http.Get(s.http + "/healthz")
+		if err != nil {
+			continue
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode == http.StatusOK {
+			return s, nil
+		}
+	}
+	s.stop()
+	return nil, fmt.Errorf("the server did not start: %s", log)
+}
+
+func (s *server) stop() {
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	_ = s.cmd.Wait() // an error status says nothing about what was measured
+}
+
+// tail keeps the last of what a program printed.
+type tail struct{ b []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	t.b = t.b[max(0, len(t.b)-2000):]
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.b) }
+
+// drive runs the generator against a fresh server.
+func (t *tools) drive(ctx context.Context, binary string, args ...string) (*load.Report, error) {
+	s, err := t.start(ctx, binary)
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	file := filepath.Join(t.dir, "report.json")
+	args = append([]string{
+		"load", "--url", s.http, "--stats", s.adm + "/stats", "--server-pid", strconv.Itoa(s.cmd.Process.Pid),
+		"--json", file, "--video-bitrate", strconv.Itoa(t.publisher),
+	}, args...)
+	// Always this tree's generator, whatever server it drives.
+	cmd := pinned(ctx, t.genCPU, t.server, args...)
+	log := &tail{}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("load: %w: %s", err, log)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var r load.Report
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, err
+	}
+	if r.Server == nil || r.PacketsIn == 0 && r.PacketsOut > 0 {
+		return nil, fmt.Errorf("load found nothing: %v", r.Errors)
+	}
+	return &r, nil
+}
+
+// forward measures one shape; a void round is done again once.
+func (t *tools) forward(ctx context.Context, binary string, f forwarding) (*load.Report, error) {
+	args := []string{
+		"--publishers", strconv.Itoa(f.Publishers), "--subscribers", strconv.Itoa(f.Subscribers),
+		"--warmup", "3s", "--duration", t.duration.String(),
+	}
+	if f.CM {
+		args = append(args, "--only-cm")
+	}
+	for range 2 {
+		r, err := t.drive(ctx, binary, args...)
+		if err != nil {
+			return nil, err
+		}
+		if r.PacketsIn == 0 {
+			return nil, errors.New("nothing was forwarded")
+		}
+		say("  %.2f µs per packet, %.2f datagrams per message, %d lost, p50 %.2f ms, p99 %.2f ms, generator %.0f %%",
+			r.CPUPerPacket, r.Server.PerMessage, r.Lost, r.LatencyP50, r.LatencyP99, r.GeneratorBusy)
+		if r.GeneratorBusy <= tooBusy {
+			return r, nil
+		}
+		say("  void: the generator's core was full")
+	}
+	return nil, errors.New("the generator's core stays full: the machine is too busy to measure")
+}
+
+// floors runs the bare sender with the server's mean packet size and run
+// length. A mean run between k and k+1 is taken between both, linear in 1/k,
+// as the cost of a run is.
+func (t *tools) floors(ctx context.Context, row *row, r *load.Report, f forwarding) error {
+	size := int(r.BytesIn/r.PacketsIn) + sealed
+	k := max(1, r.Server.PerMessage)
+	low, high := int(math.Floor(k)), int(math.Ceil(k))
+	one, run, err := t.bare(ctx, f.Subscribers, size, low)
+	if err != nil {
+		return err
+	}
+	if high != low {
+		_, more, err := t.bare(ctx, f.Subscribers, size, high)
+		if err != nil {
+			return err
+		}
+		x := (1/k - 1/float64(low)) / (1/float64(high) - 1/float64(low))
+		run += x * (more - run)
+	}
+	row.floor(one, run)
+	say("  bare sender: %.2f µs by sendto, %.2f µs in runs of %.1f", one, run, k)
+	return nil
+}
+
+// bare returns µs per datagram, sendto one by one and as runs of k.
+func (t *tools) bare(ctx context.Context, receivers, size, k int) (one, run float64, err error) {
+	sizes := strings.TrimSuffix(strings.Repeat(strconv.Itoa(size)+",", k), ",")
+	cmd := exec.CommandContext(ctx, t.floor, "-receivers", strconv.Itoa(receivers), "-sizes", sizes, "-rounds", "5",
+		"-flushes", strconv.Itoa(max(10, 12000/receivers/k)), "-cpu", strconv.Itoa(t.cpu), "-recv-cpu", strconv.Itoa(t.genCPU))
+	cmd.Stderr = os.Stderr
+	b, err := cmd.Output()
+	if err != nil {
+		return 0, 0, fmt.Errorf("floor: %w", err)
+	}
+	var out struct {
+		Results []struct {
+			Mode string  `json:"mode"`
+			Ns   float64 `json:"ns_per_datagram"`
+		} `json:"results"`
+	}
+	if err := json.Unmarshal(b, &out); err != nil {
+		return 0, 0, err
+	}
+	for _, r := range out.Results {
+		if r.Mode == "sendto" {
+			one = r.Ns / 1000
+		} else {
+			run = r.Ns / 1000
+		}
+	}
+	return one, run, nil
+}
+
+// weigh measures the memory of idle subscribers beside one silent publisher.
+func (t *tools) weigh(ctx context.Context, binary string, j joining) (*memory, error) {
+	args := append([]string{
+		"--publishers", "1", "--idle", "--subscribers", strconv.Itoa(t.idle), "--join-rate", "100",
+		"--warmup", "12s", "--duration", "1s", // DTLS keeps a little for 10 s after a handshake
+	}, j.Args...)
+	r, err := t.drive(ctx, binary, args...)
+	if err != nil {
+		return nil, err
+	}
+	s := r.Server
+	say("  %.1f KiB heap, %.1f KiB resident per subscriber", s.HeapPerSub/1024, s.RSSPerSub/1024)
+	return &memory{Subscribers: r.Subscribers, HeapKiB: s.HeapPerSub / 1024, RSSKiB: s.RSSPerSub / 1024, Goroutines: s.Goroutines}, nil
+}

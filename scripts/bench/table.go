@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"parley/internal/load"
+)
+
+// result is what is printed and written.
+type result struct {
+	When     time.Time     `json:"when"`
+	Go       string        `json:"go"`
+	Kernel   string        `json:"kernel"`
+	CPU      string        `json:"cpu"`
+	LoadAvg  string        `json:"loadAverage"` // at the start: who else was on the machine
+	Rounds   int           `json:"rounds"`
+	Measured time.Duration `json:"measuredNs"`
+	Rows     []*row        `json:"forwarding"`
+	Memory   []memory      `json:"memory"`
+}
+
+// row is one variant: all rounds, and their medians.
+type row struct {
+	Name       string         `json:"name"`
+	CPU        float64        `json:"cpuMicrosPerForwardedPacket"`
+	Floor      float64        `json:"bareGSOMicros"`
+	FloorRatio float64        `json:"ratioToBareGSO"`
+	One        float64        `json:"bareSendtoMicros"`
+	OneRatio   float64        `json:"ratioToBareSendto"`
+	PerMessage float64        `json:"datagramsPerMessage"`
+	P50        float64        `json:"latencyP50Ms"`
+	P99        float64        `json:"latencyP99Ms"`
+	Lost       uint64         `json:"lost"` // all rounds
+	Packets    uint64         `json:"packets"`
+	Allocs     float64        `json:"allocsPerForwardedPacket"`
+	GCs        uint32         `json:"gcs"` // all rounds
+	Generator  float64        `json:"generatorBusyPercent"`
+	Runs       []*load.Report `json:"runs"`
+	floors     [][2]float64   // sendto, runs
+}
+
+type memory struct {
+	Name        string  `json:"name"`
+	Subscribers int     `json:"subscribers"`
+	HeapKiB     float64 `json:"heapKiBPerSubscriber"`
+	RSSKiB      float64 `json:"rssKiBPerSubscriber"`
+	Goroutines  int     `json:"goroutines"`
+}
+
+func newResult(o options) *result {
+	return &result{
+		When: time.Now().UTC(), Go: runtime.Version(), Kernel: firstLine("/proc/sys/kernel/osrelease"), CPU: cpuModel(),
+		LoadAvg: firstLine("/proc/loadavg"), Rounds: o.rounds, Measured: o.duration,
+	}
+}
+
+func firstLine(path string) string {
+	b, _ := os.ReadFile(path) // unknown is empty
+	line, _, _ := strings.Cut(string(b), "\n")
+	return line
+}
+
+func cpuModel() string {
+	b, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(b)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+func (r *result) row(name string) *row {
+	for _, x := range r.Rows {
+		if x.Name == name {
+			return x
+		}
+	}
+	x := &row{Name: name}
+	r.Rows = append(r.Rows, x)
+	return x
+}
+
+func (r *row) add(x *load.Report)     { r.Runs = append(r.Runs, x) }
+func (r *row) floor(one, run float64) { r.floors = append(r.floors, [2]float64{one, run}) }
+
+// finish takes the medians. Ratios are taken within a round, where both sides
+// met the same neighbours on the machine.
+func (r *result) finish() {
+	for _, x := range r.Rows {
+		of := func(f func(*load.Report) float64) float64 {
+			var v []float64
+			for _, run := range x.Runs {
+				v = append(v, f(run))
+			}
+			return median(v)
+		}
+		x.CPU = of(func(l *load.Report) float64 { return l.CPUPerPacket })
+		x.PerMessage = of(func(l *load.Report) float64 { return l.Server.PerMessage })
+		x.P50 = of(func(l *load.Report) float64 { return l.LatencyP50 })
+		x.P99 = of(func(l *load.Report) float64 { return l.LatencyP99 })
+		x.Allocs = of(func(l *load.Report) float64 { return l.Server.AllocsPerFwd })
+		x.Generator = of(func(l *load.Report) float64 { return l.GeneratorBusy })
+		for _, run := range x.Runs {
+			x.Lost += run.Lost
+			x.Packets += run.PacketsIn
+			x.GCs += run.Server.GCs
+		}
+		var one, gso, oneRatio, gsoRatio []float64
+		for i, f := range x.floors {
+			one, gso = append(one, f[0]), append(gso, f[1])
+			oneRatio, gsoRatio = append(oneRatio, x.Runs[i].CPUPerPacket/f[0]), append(gsoRatio, x.Runs[i].CPUPerPacket/f[1])
+		}
+		x.One, x.Floor, x.OneRatio, x.FloorRatio = median(one), median(gso), median(oneRatio), median(gsoRatio)
+	}
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.Sorted(slices.Values(v))
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
+func (r *result) print(to io.Writer) {
+	fmt.Fprintf(to, "\n%s, Linux %s, %s, load average %s at the start, median of %d rounds of %v\n\n",
+		r.CPU, r.Kernel, r.Go, r.LoadAvg, r.Rounds, r.Measured)
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	if len(r.Rows) > 0 {
+		fmt.Fprintln(w, "forwarding\tµs CPU/packet\tbare GSO\tratio\tbare sendto\tratio\tper message\tp50 ms\tp99 ms\tlost\tallocs/packet\tGCs\tgenerator\t")
+	}
+	for _, x := range r.Rows {
+		fmt.Fprintf(w, "%s\t%.2f\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%d of %d\t%.4f\t%d\t%.0f %%\t\n", x.Name, x.CPU, num(x.Floor), num(x.FloorRatio),
+			num(x.One), num(x.OneRatio), x.PerMessage, x.P50, x.P99, x.Lost, x.Packets, x.Allocs, x.GCs, x.Generator)
+	}
+	_ = w.Flush()
+	r.pairs(to)
+	if len(r.Memory) > 0 {
+		fmt.Fprintln(w, "\nmemory\tsubscribers\theap KiB each\tresident KiB each\tgoroutines\t")
+	}
+	for _, m := range r.Memory {
+		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%d\t\n", m.Name, m.Subscribers, m.HeapKiB, m.RSSKiB, m.Goroutines)
+	}
+	_ = w.Flush()
+}
+
+// pairs prints new against old, round by round.
+func (r *result) pairs(to io.Writer) {
+	for _, old := range r.Rows {
+		name, isOld := strings.CutSuffix(old.Name, " (old)")
+		if !isOld {
+			continue
+		}
+		x := r.row(name)
+		var ratios []float64
+		for i := range min(len(old.Runs), len(x.Runs)) {
+			ratios = append(ratios, x.Runs[i].CPUPerPacket/old.Runs[i].CPUPerPacket)
+		}
+		fmt.Fprintf(to, "%s: new/old per round %.2f, median %.2f\n", name, ratios, median(ratios))
+	}
+}
+
+func num(v float64) string {
+	if v == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", v)
+}
