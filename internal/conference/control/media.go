@@ -206,10 +206,11 @@ func trackHeard(m *Machine, t *turn, p Heard) (any, error) {
 }
 
 // trackLost ends a track whose source said BYE while its link lives. With the
-// link gone the tracks wait for another one.
+// link gone the tracks wait for another one, and a muted one is silent on
+// purpose: browsers say BYE when every encoding is switched off.
 func trackLost(m *Machine, t *turn, p Heard) (any, error) {
 	k := m.conf.Tracks[p.Track]
-	if k == nil {
+	if k == nil || k.SelfMuted {
 		return already(), nil
 	}
 	if s := m.conf.Media[k.MS]; s == nil || s.Link != model.LinkConnected {

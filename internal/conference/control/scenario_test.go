@@ -136,6 +136,8 @@ func (s *stage) do(line string) {
 		s.link(rest)
 	case "packet":
 		s.step(control.Command{Method: control.TrackHeard, Params: control.Heard{Track: ids.Track(rest)}})
+	case "bye":
+		s.step(control.Command{Method: control.TrackLost, Params: control.Heard{Track: ids.Track(rest)}})
 	default:
 		who, ok := strings.CutSuffix(verb, ":")
 		if !ok {
