@@ -9,7 +9,8 @@ export const firefoxPath = process.env.E2E_FIREFOX ?? "/usr/bin/firefox-esr";
 
 const chromiumArgs = [
   "--no-sandbox",
-  "--use-fake-device-for-media-stream=device-count=2",
+  // The second fake camera gives 16-bit depth pictures, which no encoder takes: tests use the third.
+  "--use-fake-device-for-media-stream=device-count=3",
   "--use-fake-ui-for-media-stream",
   "--auto-select-desktop-capture-source=Entire screen",
   "--auto-accept-this-tab-capture",

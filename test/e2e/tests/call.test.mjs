@@ -69,7 +69,7 @@ describe("a call in Chromium", { timeout: 420_000 }, () => {
     await ana.press("Settings");
     for (const label of ["Camera", "Microphone"]) {
       const select = ana.page.getByLabel(label, { exact: true });
-      const other = await waitFor(() => select.evaluate((s) => [...s.options].map((o) => o.value).find((v) => v !== s.value && v !== "default")), `a second ${label}`);
+      const other = await waitFor(() => select.evaluate((s) => [...s.options].map((o) => o.value).filter((v) => v !== s.value && v !== "default").at(-1)), `another ${label}`);
       await select.selectOption(other);
       await waitFor(() => ana.page.evaluate(([l, id]) => [...document.querySelectorAll("select")].some((s) => s.value === id) && l, [label, other]), `${label} changed`);
     }
