@@ -105,6 +105,10 @@ type API interface {
 	// HandleRTCP takes one decrypted compound, borrowed.
 	HandleRTCP(now clock.Time, leg graph.LegID, compound []byte, out *Out)
 	HandleCross(now clock.Time, c *Cross, out *Out)
+	// Unfinished is asked before Flush: how many legs would now be sent a picture
+	// only in part, because its last packet has not been handed in yet. Waiting a
+	// little lets them have it as one run.
+	Unfinished() (receivers int)
 	Flush(now clock.Time, out *Out)
 	Tick(now clock.Time, out *Out) clock.Time
 

@@ -132,6 +132,9 @@ func (e *Engine) CloseLeg(now clock.Time, id graph.LegID, out *Out) {
 	if l == nil {
 		return
 	}
+	for len(l.tracks) > 0 { // the caller should have; a track must not outlive its leg
+		e.RemoveTrack(now, l.tracks[0].cfg.ID, out)
+	}
 	ssrcs := e.ssrcs[:0]
 	for _, p := range l.egress.Sends {
 		ssrcs = appendSent(ssrcs, p)

@@ -13,6 +13,7 @@ const (
 	// and audio-video sync at the receiver waits for the first reports.
 	reportMin  = time.Second
 	reportSoon = 200 * time.Millisecond
+	reportIdle = 5 * time.Second // nothing to report: Tmin of RFC 3550
 	// legShare is 5 % of an assumed 1.5 Mbit/s session, in bytes per second
 	// (rule C3); reportSize is a compound's usual size.
 	legShare   = 9375
@@ -28,11 +29,17 @@ func (e *Engine) reportAt(now clock.Time, l *leg) clock.Time {
 	if l.reportDue == 0 {
 		members := time.Duration(len(l.streams) + len(l.egress.Sends) + 2)
 		td := max(reportMin, members*reportSize*time.Second/legShare)
+		if len(l.streams) == 0 && !l.sending() {
+			td = reportIdle
+		}
 		f := 0.5 + float64(e.cfg.Random32())/(1<<32)
 		l.reportDue = now.Add(time.Duration(float64(td) * f / 1.21828))
 	}
 	return l.reportDue
 }
+
+// sending reports whether the leg has been sent anything.
+func (l *leg) sending() bool { return l.egress.Packets > 0 }
 
 // reportSoonFor brings a leg's report forward.
 func (e *Engine) reportSoonFor(now clock.Time, id graph.LegID) {
