@@ -214,3 +214,52 @@ func TestIdleReceiverIsSmall(t *testing.T) {
 		t.Logf("%d bytes", per)
 	}
 }
+
+// TestSlotRunsOnAfterItsSourceLeft: the last ids are kept when the history goes.
+func TestSlotRunsOnAfterItsSourceLeft(t *testing.T) {
+	r := newRoom(t, 1)
+	a := r.publisher(0, plane.Video).publish("0", plane.Video, 1)
+	b := r.publisher(0, plane.Video).publish("0", plane.Video, 2)
+	v := r.subscriber(0, 1, plane.Video)
+	s := v.subscribe(a, plane.Subscription{Slot: true})
+	send := func(x *pub, key byte) {
+		x.send([]byte{0x90, 0xC0, 0x80 | byte(x.picture>>8), byte(x.picture), byte(x.picture), key, 1, 2}, true)
+		x.picture++
+		x.ts += 3000
+		r.run(time.Second / 30)
+	}
+	a.picture, b.picture = 20000, 3
+	for i := range 5 {
+		send(a, byte(min(i, 1)))
+	}
+	r.shards[0].RemoveTrack(r.now, a.id, &r.outs[0])
+	r.run(10 * time.Second)
+	v.subscribe(b, s)
+	for i := range 5 {
+		send(b, byte(min(i, 1)))
+	}
+	got := v.rtpGot(s.SSRC)
+	if len(got) != 10 || len(rtcpGot[*prtcp.Goodbye](v)) != 0 {
+		t.Fatalf("%d packets", len(got))
+	}
+	for i, q := range got {
+		if pic := binary.BigEndian.Uint16(q.Payload[2:]) & 0x7fff; pic != uint16(20000+i) || q.SequenceNumber != got[0].SequenceNumber+uint16(i) {
+			t.Fatalf("picture %d at %d", pic, i)
+		}
+	}
+	if d := got[5].Timestamp - got[4].Timestamp; d < 900_000 || d > 910_000 {
+		t.Fatalf("timestamp +%d over ten seconds", d)
+	}
+}
+
+func TestHistoryForgetsTheOld(t *testing.T) {
+	r := newRoom(t, 1)
+	x := r.publisher(0, plane.Video).publish("0", plane.Video, 1)
+	for i := range 300 { // 10 s
+		x.frame(i == 0)
+		r.run(time.Second / 30)
+	}
+	if n := r.pool.Live(); n < 30 || n > 40 {
+		t.Fatalf("%d packets kept of 30 a second", n)
+	}
+}

@@ -1,6 +1,10 @@
 package stream
 
-import "parley/internal/media/graph"
+import (
+	"time"
+
+	"parley/internal/media/graph"
+)
 
 // Sizes of a history in packets, powers of two. Video: 512 is about two seconds
 // at 2.5 Mbit/s, more than any receiver waits for a repair. Audio: 128 is 2.5 s
@@ -8,6 +12,9 @@ import "parley/internal/media/graph"
 const (
 	videoHistory = 512
 	audioHistory = 128
+	// historyAge is how long a packet is worth keeping: a repair that comes later
+	// is too late for a conversation. It bounds the memory of slow streams' bursts.
+	historyAge = 1200 * time.Millisecond
 )
 
 // History keeps the last packets of one layer by reference, for retransmission
@@ -15,13 +22,16 @@ const (
 type History struct {
 	ring []graph.Packet
 	size int
+	tail int64 // below it all is released
 }
 
 // Put keeps a packet, dropping the one that had its place.
 func (h *History) Put(p *graph.Packet) {
 	if h.ring == nil {
 		h.ring = make([]graph.Packet, h.size)
+		h.tail = p.ExtSeq
 	}
+	h.age(p)
 	s := &h.ring[p.ExtSeq&int64(len(h.ring)-1)]
 	if s.Buf != nil {
 		if s.ExtSeq > p.ExtSeq {
@@ -31,6 +41,22 @@ func (h *History) Put(p *graph.Packet) {
 	}
 	*s = *p
 	s.Buf.Retain()
+}
+
+// age releases what has become too old by the time of p.
+func (h *History) age(p *graph.Packet) {
+	h.tail = max(h.tail, p.ExtSeq-int64(len(h.ring)))
+	for ; h.tail < p.ExtSeq; h.tail++ {
+		s := &h.ring[h.tail&int64(len(h.ring)-1)]
+		if s.Buf == nil || s.ExtSeq != h.tail {
+			continue
+		}
+		if p.Arrival.Sub(s.Arrival) < historyAge {
+			return
+		}
+		s.Buf.Release()
+		s.Buf = nil
+	}
 }
 
 // Get returns the packet with this number, nil if it is gone. The result is

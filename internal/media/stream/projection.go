@@ -37,7 +37,8 @@ type Projection struct {
 	target int8  // wanted, -1 none
 	epoch  uint32
 	paused bool
-	acked  bool // a report came: the receiver knows the MID
+	ids    pictureIDs // of the last packet before a stop
+	acked  bool       // a report came: the receiver knows the MID
 	lastTS uint32
 	lastAt clock.Time // arrival of the last forwarded packet
 	asked  clock.Time
@@ -60,13 +61,13 @@ func (p *Projection) Attach(now clock.Time, src *Source, sect *Section) {
 	}
 	p.src = src
 	if src == nil {
-		p.layer = -1
+		p.stop()
 		return
 	}
 	p.epoch = src.Epoch
 	p.target, p.asked = -1, 0
 	if len(p.segs) == 0 || !p.Slot {
-		p.layer = -1
+		p.stop()
 	}
 	p.seek(now)
 }
@@ -78,7 +79,8 @@ func (p *Projection) Pause(now clock.Time, paused bool) {
 	}
 	p.paused = paused
 	if paused {
-		p.layer, p.target = -1, -1
+		p.stop()
+		p.target = -1
 		return
 	}
 	p.seek(now)
@@ -141,7 +143,7 @@ func (p *Projection) Forward(now clock.Time, in *graph.Packet, s *Source, out *g
 	}
 	if s == p.src && s.Epoch != p.epoch {
 		p.epoch = s.Epoch
-		p.layer = -1
+		p.stop()
 		p.seek(now)
 	}
 	// What the receiver cannot take, padding or a format it lacks, is left out.
@@ -220,6 +222,7 @@ func (p *Projection) mayStart(now clock.Time, in *graph.Packet, s *Source) bool 
 
 // start begins a segment with this packet.
 func (p *Projection) start(in *graph.Packet, s *Source) {
+	p.note()
 	l := &s.Layers[in.Layer]
 	g := segment{src: s, hist: &l.Hist, layer: in.Layer, gen: l.Gen, last: in.ExtSeq - 1}
 	if len(p.segs) == 0 {
@@ -232,7 +235,7 @@ func (p *Projection) start(in *graph.Packet, s *Source) {
 		g.ts, g.pic, g.tl0, g.frames = prev.ts, prev.pic, prev.tl0, prev.frames
 	} else {
 		g.ts = p.align(in, s, prev)
-		p.alignPictures(in, &g, prev)
+		p.ids.align(in, &g)
 	}
 	g.out = p.next
 	g.delta = p.next - in.ExtSeq
@@ -278,29 +281,6 @@ func (p *Projection) align(in *graph.Packet, s *Source, prev *segment) uint32 {
 		want = p.lastTS + 1
 	}
 	return want - in.Hdr.TS
-}
-
-// alignPictures makes picture ids and frame numbers run on from the last
-// forwarded packet.
-func (p *Projection) alignPictures(in *graph.Packet, g, prev *segment) {
-	last := prev.hist.Get(prev.last)
-	if last == nil || prev.src.Info == nil {
-		return
-	}
-	var a, b payload.Picture
-	c := g.src.codec(in.Hdr.PayloadType)
-	if prev.src.codec(last.Hdr.PayloadType) != c {
-		return
-	}
-	if payload.ParsePicture(c, last.Payload(), &a) && payload.ParsePicture(c, in.Payload(), &b) {
-		g.pic = a.ID + prev.pic + 1 - b.ID
-		g.tl0 = a.TL0PICIDX + prev.tl0 + 1 - b.TL0PICIDX
-	}
-	if x, ok := prev.src.frameNumber(last); ok {
-		if y, ok := g.src.frameNumber(in); ok {
-			g.frames = x + prev.frames + 1 - y
-		}
-	}
 }
 
 // send writes one packet under its number in segment g.

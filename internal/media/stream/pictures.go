@@ -1,0 +1,68 @@
+package stream
+
+import (
+	"parley/internal/media/graph"
+	"parley/internal/media/payload"
+)
+
+// pictureIDs are a packet's picture counters as they were sent. They must run
+// on when a projection goes over to another source or layer: decoders take a
+// step back for an old picture and drop it.
+type pictureIDs struct {
+	codec    payload.Codec
+	hasIDs   bool
+	hasFrame bool
+	pic      uint16
+	frame    uint16
+	tl0      uint8
+}
+
+// read takes the counters of a source's packet, without offsets.
+func (x *pictureIDs) read(p *graph.Packet, s *Source) {
+	*x = pictureIDs{}
+	if s.Info == nil {
+		return
+	}
+	var d payload.Picture
+	x.codec = s.codec(p.Hdr.PayloadType)
+	if payload.ParsePicture(x.codec, p.Payload(), &d) {
+		x.hasIDs, x.pic, x.tl0 = true, d.ID, d.TL0PICIDX
+	}
+	x.frame, x.hasFrame = s.frameNumber(p)
+}
+
+// align chooses a new segment's offsets so that its first packet follows x.
+func (x *pictureIDs) align(in *graph.Packet, g *segment) {
+	var y pictureIDs
+	y.read(in, g.src)
+	if x.codec != y.codec {
+		return
+	}
+	if x.hasIDs && y.hasIDs {
+		g.pic, g.tl0 = x.pic+1-y.pic, x.tl0+1-y.tl0
+	}
+	if x.hasFrame && y.hasFrame {
+		g.frames = x.frame + 1 - y.frame
+	}
+}
+
+// note keeps the counters of the last packet sent, while it can be found.
+func (p *Projection) note() {
+	if p.layer < 0 || len(p.segs) == 0 || p.segs[len(p.segs)-1].src.Info == nil {
+		return
+	}
+	g := &p.segs[len(p.segs)-1]
+	for back := range int64(8) { // the very last may be padding, or lost
+		if last := g.hist.Get(g.last - back); last != nil && !empty(last) {
+			p.ids.read(last, g.src)
+			p.ids.pic, p.ids.tl0, p.ids.frame = p.ids.pic+g.pic, p.ids.tl0+g.tl0, p.ids.frame+g.frames
+			return
+		}
+	}
+}
+
+// stop ends what is being forwarded; the next packet begins a new segment.
+func (p *Projection) stop() {
+	p.note()
+	p.layer = -1
+}
