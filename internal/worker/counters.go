@@ -26,6 +26,7 @@ type Counters struct {
 type ShardCounters struct {
 	Links                   int
 	Turns                   uint64 // of the loop
+	Naps                    uint64 // short sleeps for the rest of a picture
 	RTPOut, RTCPOut         uint64
 	Padded                  uint64 // packets padded to join a GSO run
 	Checks                  uint64 // authenticated connectivity checks answered
@@ -72,7 +73,7 @@ func (p *Pool) Counters() Counters {
 
 func (w *Worker) snapshot() ShardCounters {
 	s := ShardCounters{
-		Links: w.live, Turns: w.count.Turns, RTPOut: w.count.RTPOut, RTCPOut: w.count.RTCPOut, Padded: w.count.Padded,
+		Links: w.live, Turns: w.count.Turns, Naps: w.count.Naps, RTPOut: w.count.RTPOut, RTCPOut: w.count.RTCPOut, Padded: w.count.Padded,
 		Checks: w.shared.STUN[ice.DropNone], Handshakes: w.shared.Handshakes, HandshakesFailed: w.shared.HandshakesFailed,
 		JoinTimeouts: w.shared.JoinTimeouts, PathChanges: w.shared.PathChanges,
 		STUN: w.seen.Kinds[demux.STUN], DTLS: w.seen.Kinds[demux.DTLS], RTP: w.seen.Kinds[demux.RTP], RTCP: w.seen.Kinds[demux.RTCP],

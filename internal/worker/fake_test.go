@@ -16,16 +16,17 @@ import (
 // its track with the SSRC changed, and nothing else, so that these tests judge
 // the shard and not the media logic.
 type fakeEngine struct {
-	cfg     engine.Config
-	tracks  map[graph.TrackID]*fakeTrack
-	byLeg   [][]*fakeTrack // by LegID
-	subs    map[ids.Subscription]*fakeTrack
-	active  []*fakeTrack
-	ready   map[graph.LegID]bool
-	onRTCP  func(leg graph.LegID, compound []byte)
-	removed int
-	wrong   []string        // calls that break the engine's contract
-	crosses []*engine.Cross // free ones
+	unfinished int // what Unfinished says
+	cfg        engine.Config
+	tracks     map[graph.TrackID]*fakeTrack
+	byLeg      [][]*fakeTrack // by LegID
+	subs       map[ids.Subscription]*fakeTrack
+	active     []*fakeTrack
+	ready      map[graph.LegID]bool
+	onRTCP     func(leg graph.LegID, compound []byte)
+	removed    int
+	wrong      []string        // calls that break the engine's contract
+	crosses    []*engine.Cross // free ones
 }
 
 type fakeTrack struct {
@@ -177,6 +178,8 @@ func (e *fakeEngine) HandleCross(_ clock.Time, c *engine.Cross, _ *engine.Out) {
 		e.add(t, c.Packets[i].Buf)
 	}
 }
+
+func (e *fakeEngine) Unfinished() int { return e.unfinished }
 
 func (e *fakeEngine) Flush(_ clock.Time, out *engine.Out) {
 	for _, t := range e.active {

@@ -134,7 +134,7 @@ func (w *Worker) closeLeg(now clock.Time, id graph.LegID, reason string) {
 		return
 	}
 	w.eng.CloseLeg(now, id, &w.out)
-	w.emit(now)
+	w.sealOut() // it leaves with the turn: a conference that ends is one system call
 	for _, u := range l.Ufrags() {
 		w.table.RemoveUfrag(u)
 	}

@@ -3,7 +3,6 @@ package worker
 import (
 	"net/netip"
 
-	"parley/internal/base/clock"
 	"parley/internal/media/graph"
 	"parley/internal/transport/ice"
 	"parley/internal/transport/tcp"
@@ -22,7 +21,7 @@ type sealer struct {
 }
 
 // sendBatch seals what the engine made, leg by leg, into the outbox.
-func (w *Worker) sendBatch(_ clock.Time, b *graph.Batch) {
+func (w *Worker) sendBatch(b *graph.Batch) {
 	for sends := b.Sends; len(sends) > 0; {
 		id := sends[0].Leg
 		n := 1

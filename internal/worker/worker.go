@@ -32,28 +32,30 @@ type Worker struct {
 	load load
 	done chan struct{} // closed when the goroutine ended
 
-	eng     engine.API
-	engNext clock.Time // when the engine wants a Tick
-	armed   clock.Time // the read deadline, zero if none
-	armedAt time.Time  // the same for the socket
-	out     engine.Out
-	table   *demux.Table
-	shared  link.Shared
-	legs    []*leg // by LegID
-	live    int
-	timers  timers
-	batch   *udp.ReadBatch
-	spare   *ring.Buf // the buffer the next packet is opened into
-	tx      outbox
-	seal    sealer
-	tcp     tcpPaths
-	seen    demux.Counters
-	count   counts
+	eng      engine.API
+	engNext  clock.Time // when the engine wants a Tick
+	armed    clock.Time // the read deadline, zero if none
+	armedAt  time.Time  // the same for the socket
+	out      engine.Out
+	table    *demux.Table
+	shared   link.Shared
+	legs     []*leg // by LegID
+	live     int
+	timers   timers
+	batch    *udp.ReadBatch
+	gathered clock.Time // end of the last wait for the rest of a picture
+	spare    *ring.Buf  // the buffer the next packet is opened into
+	tx       outbox
+	seal     sealer
+	tcp      tcpPaths
+	seen     demux.Counters
+	count    counts
 }
 
 // counts are the worker's own counters.
 type counts struct {
 	Turns       uint64
+	Naps        uint64 // sleeps for the rest of a picture
 	RTPOut      uint64
 	RTCPOut     uint64
 	Padded      uint64 // packets padded to join a GSO run
@@ -144,6 +146,9 @@ func (w *Worker) turn(n int) {
 	for i := range w.batch.Items[:n] {
 		w.datagram(now, &w.batch.Items[i])
 	}
+	if n > 0 {
+		now = w.gather(now)
+	}
 	w.eng.Flush(now, &w.out)
 	for {
 		id, ok := w.timers.due(now)
@@ -154,10 +159,10 @@ func (w *Worker) turn(n int) {
 			w.tickLeg(now, l)
 		}
 	}
-	w.emit(now)
+	w.emit()
 	// The engine's ticks (reports, NACK, pacing) come last: what arrived goes out first.
 	w.engNext = w.eng.Tick(now, &w.out)
-	w.emit(now)
+	w.emit()
 }
 
 // mailbox carries out what other goroutines left.
@@ -178,11 +183,8 @@ func (w *Worker) mailbox(now clock.Time) {
 }
 
 // emit sends what the engine put out, and empties it.
-func (w *Worker) emit(now clock.Time) {
-	if len(w.out.Batch.Sends) > 0 {
-		w.sendBatch(now, &w.out.Batch)
-	}
-	w.out.Batch.Reset()
+func (w *Worker) emit() {
+	w.sealOut()
 	for i, c := range w.out.Cross {
 		w.out.Cross[i] = nil
 		if c.To < 0 || int(c.To) >= len(w.peers) {
@@ -198,6 +200,14 @@ func (w *Worker) emit(now clock.Time) {
 	}
 	w.out.Events = w.out.Events[:0]
 	w.tx.flush()
+}
+
+// sealOut puts what the engine wants sent into the outbox.
+func (w *Worker) sealOut() {
+	if len(w.out.Batch.Sends) > 0 {
+		w.sendBatch(&w.out.Batch)
+	}
+	w.out.Batch.Reset()
 }
 
 // stop says goodbye to every peer and gives everything back.
@@ -220,7 +230,7 @@ func (w *Worker) stop() {
 		c(now)
 	}
 	w.out.Cross = w.out.Cross[:0]
-	w.emit(now)
+	w.emit()
 	if w.spare != nil {
 		w.spare.Release()
 		w.spare = nil
