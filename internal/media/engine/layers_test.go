@@ -263,3 +263,38 @@ func TestHistoryForgetsTheOld(t *testing.T) {
 		t.Fatalf("%d packets kept of 30 a second", n)
 	}
 }
+
+// TestNoKeyframesForWhoCannotUseThem: a receiver without the codec, or whose
+// section is not open, must not make the publisher send keyframes (A23).
+func TestNoKeyframesForWhoCannotUseThem(t *testing.T) {
+	r := newRoom(t, 1)
+	x := r.publisher(0, plane.Video).publish("0", plane.Video, 1)
+	h264 := plane.Codec{Name: "H264", PT: 102, ClockRate: 90000, NACK: true, PLI: true}
+	v := r.join(0, plane.LegMedia{Sections: []plane.Section{{MID: "s0", Kind: plane.Video, Exts: subExts, Send: &plane.Send{Codecs: []plane.Codec{h264}}}}})
+	w := r.join(0, plane.LegMedia{})
+	for i := range 30 {
+		x.frame(i == 0)
+		r.run(time.Second / 30)
+	}
+	v.subscribe(x, plane.Subscription{})
+	s := w.subscribe(x, plane.Subscription{})
+	for range 300 {
+		x.frame(false)
+		r.run(time.Second / 30)
+	}
+	if n := len(rtcpGot[*prtcp.PictureLossIndication](x.p)); n != 0 {
+		t.Fatalf("%d keyframe requests", n)
+	}
+	// The section opens: one request, and pictures.
+	m := plane.LegMedia{CNAME: "c", Sections: []plane.Section{{MID: "s0", Kind: plane.Video, Exts: subExts, Send: &plane.Send{Codecs: []plane.Codec{subVP8}}}}}
+	r.shards[0].ConfigureLeg(r.now, w.leg, m)
+	r.run(10 * time.Millisecond)
+	if n := len(rtcpGot[*prtcp.PictureLossIndication](x.p)); n != 1 {
+		t.Fatalf("%d keyframe requests after opening", n)
+	}
+	x.frame(true)
+	r.run(time.Millisecond)
+	if len(w.rtpGot(s.SSRC)) != 1 {
+		t.Fatal("no picture")
+	}
+}

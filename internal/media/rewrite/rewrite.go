@@ -114,6 +114,9 @@ func param(fmtp, key, def string) string {
 	return def
 }
 
+// Empty reports that the two sections have no format in common.
+func (m *Map) Empty() bool { return m.npts == 0 }
+
 // PT translates a payload type; false when the receiver lacks the codec.
 func (m *Map) PT(in uint8) (out, rtx uint8, c payload.Codec, ok bool) {
 	for i := range m.npts {

@@ -54,9 +54,12 @@ func (p *Projection) Source() *Source { return p.src }
 // Attach gives the projection a source and a section. Pictures wait for a
 // keyframe, which is asked for; in a slot the old source goes on until then.
 func (p *Projection) Attach(now clock.Time, src *Source, sect *Section) {
-	changed := src != p.src
+	changed, opened := src != p.src, p.sect == nil && sect != nil
 	p.sect, p.info = sect, nil
 	if !changed {
+		if opened {
+			p.seek(now)
+		}
 		return
 	}
 	p.src = src
@@ -86,9 +89,16 @@ func (p *Projection) Pause(now clock.Time, paused bool) {
 	p.seek(now)
 }
 
+// wantsPictures reports whether a keyframe would do any good: asking for one
+// that cannot be sent on would cost every receiver quality.
+func (p *Projection) wantsPictures() bool {
+	return p.src != nil && !p.paused && !p.Dead && p.sect != nil && p.src.Video() &&
+		(p.src.Info == nil || !p.table(p.src).Empty())
+}
+
 // seek asks for the keyframe to start or switch with.
 func (p *Projection) seek(now clock.Time) {
-	if p.src == nil || p.paused || !p.src.Video() {
+	if !p.wantsPictures() {
 		return
 	}
 	p.target = int8(p.src.Pick(now, p.Width))
@@ -98,7 +108,7 @@ func (p *Projection) seek(now clock.Time) {
 
 // RequestKeyframe passes on what the receiver asked for: its current layer.
 func (p *Projection) RequestKeyframe(now clock.Time) {
-	if p.src == nil || p.paused || !p.src.Video() {
+	if !p.wantsPictures() {
 		return
 	}
 	p.leg.Env.Up.RequestKeyframe(now, p.src.ID, uint8(max(0, p.layer)))
@@ -110,7 +120,7 @@ const askAgain = 500 * time.Millisecond
 // Review looks whether another layer would be better now and asks again for
 // keyframes that have not come.
 func (p *Projection) Review(now clock.Time) {
-	if p.src == nil || p.paused || !p.src.Video() {
+	if !p.wantsPictures() {
 		return
 	}
 	want := int8(p.src.Pick(now, p.Width))
