@@ -193,6 +193,14 @@ func TestICETCP(t *testing.T) {
 		plain.expect(i, 8, "over tcp")
 	}
 	r.Close(sub.conn, "bye")
+	select {
+	case b := <-sub.gotRC:
+		if string(b) != string(bye) {
+			t.Errorf("goodbye %x", b)
+		}
+	case <-time.After(patience):
+		t.Error("no goodbye over TCP")
+	}
 	sub.wait(sub.Over(), "over") // the server closes the connection
 	if n := r.Counters().Links; n != 2 {
 		t.Errorf("%d links", n)

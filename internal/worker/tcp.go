@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"parley/internal/base/clock"
 	"parley/internal/base/ring"
@@ -186,12 +187,22 @@ func (w *Worker) sendTCP(id uint32, class tcp.Class, b []byte) {
 	}
 }
 
-// closeTCP ends the connections of a link that is going.
+// noLeg marks a connection whose link is gone: nobody may claim it any more.
+const noLeg = ^graph.LegID(0)
+
+// tcpGoodbye is how long a connection outlives its link, so that BYE and
+// close_notify get out of its queue; a peer that reads slower hears of the end
+// by the connection's.
+const tcpGoodbye = 250 * time.Millisecond
+
+// closeTCP ends the connections of a link that is going. Their entries stay for
+// the goodbye and leave with tcpGone.
 func (w *Worker) closeTCP(leg graph.LegID) {
 	for id, p := range w.tcp {
 		if p.leg == leg {
-			delete(w.tcp, id)
-			p.conn.Close()
+			p.leg = noLeg
+			w.tcp[id] = p
+			time.AfterFunc(tcpGoodbye, p.conn.Close)
 		}
 	}
 }
