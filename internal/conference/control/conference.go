@@ -44,8 +44,11 @@ func (m *Machine) mayStart(t *turn) bool {
 // activate is the only place where a conference becomes active.
 func (m *Machine) activate(t *turn, title string) {
 	c := m.conf
-	c.Phase, c.Title, c.Creator, c.Since = model.Active, title, t.caller.By.Subject, t.now
-	t.event("conference.started", map[string]any{"uri": c.URI, "title": title})
+	if title != "" {
+		c.Title = title
+	}
+	c.Phase, c.Creator, c.Since = model.Active, t.caller.By.Subject, t.now
+	t.event("conference.started", map[string]any{"uri": c.URI, "title": c.Title})
 	m.watchEmpty(t)
 }
 

@@ -39,6 +39,9 @@ type Config struct {
 	Anchor clock.Anchor // for the times in events and documents
 	IDs    IDs
 	Policy policy.Policy
+	// Definition is what was kept of the conference; zero: nothing. Its Policy
+	// goes over Policy, its Title and Banned hold from the start.
+	Definition api.Definition
 }
 
 // Command is one thing to do: a client's request with decoded parameters (see
@@ -71,11 +74,13 @@ type Machine struct {
 
 // NewMachine returns a scheduled conference.
 func NewMachine(c Config) *Machine {
-	return &Machine{
+	m := &Machine{
 		cfg:       c,
 		conf:      model.NewConference(c.ID, c.URI),
 		bySession: map[ids.Session]*model.Device{},
 	}
+	m.conf.Title = c.Definition.Title
+	return m
 }
 
 // Conference returns the state for reading between steps.

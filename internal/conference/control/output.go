@@ -77,6 +77,16 @@ type SayGoodbye struct {
 	Goodbye api.Goodbye
 }
 
+// Remember asks for a part of the definition to be kept across restarts, before
+// the command that did it is answered. That a conference started or ended is
+// kept without being asked.
+type Remember struct {
+	Policy *api.Policy // members that were set; nil ones stay as they were
+	Title  *string     // new title
+	Ban    []string    // user entities
+	Unban  []string
+}
+
 // Finished is the last effect: the conference has ended.
 type Finished struct{ Reason string }
 
@@ -86,4 +96,5 @@ func (MuteTrack) effect()  {}
 func (WantSub) effect()    {}
 func (EndSub) effect()     {}
 func (SayGoodbye) effect() {}
+func (Remember) effect()   {}
 func (Finished) effect()   {}
