@@ -71,7 +71,7 @@ var layers = []layer{
 	{"simnet", []string{"internal/simnet"}, []string{"internal/base"}, nil},
 	{"config", []string{"internal/config"}, []string{"internal/base"}, nil},
 	{"web", []string{"web"}, nil, nil},
-	{"top", []string{"internal/node", "internal/load", "internal/archtest", "cmd", "bench", "scripts"}, []string{""}, nil},
+	{"top", []string{"internal/node", "internal/load", "internal/archtest", "internal/abusetest", "cmd", "bench", "scripts"}, []string{""}, nil},
 }
 
 func under(path string, prefixes []string) bool {
