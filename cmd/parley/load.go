@@ -27,7 +27,7 @@ type loadCmd struct {
 	Data         bool          `help:"With --via ws: a data channel each."`
 	OnlyCM       bool          `name:"only-cm" help:"Offer AES_CM_128_HMAC_SHA1_80 alone, as old clients do; otherwise GCM comes first."`
 	Idle         bool          `help:"Publishers join and send nothing: memory of idle subscribers."`
-	Codec        string        `enum:"VP8" default:"VP8" help:"Video codec. The payload is made up, its framing is VP8's."`
+	Codec        string        `enum:"VP8,VP9,H264,AV1" default:"VP8" help:"Video codec: VP8, VP9, H264 or AV1. The picture is made up, its framing is real."`
 	Audio        bool          `default:"true" negatable:"" help:"Publish Opus, 50 packets a second."`
 	Video        bool          `default:"true" negatable:"" help:"Publish video."`
 	VideoBitrate int           `default:"1500000" help:"Video bit/s of one publisher (of its top layer)."`
@@ -50,7 +50,7 @@ func (c *loadCmd) Run() error {
 	tty := isTerminal(os.Stderr)
 	cfg := load.Config{
 		URL: c.URL, Token: c.Token, Room: c.Room, Insecure: c.Insecure, Publishers: c.Publishers, Subscribers: c.Subscribers,
-		Via: c.Via, Data: c.Data, Audio: c.Audio, Video: c.Video, VideoBPS: c.VideoBitrate, AudioBPS: c.AudioBitrate,
+		Via: c.Via, Codec: c.Codec, Data: c.Data, Audio: c.Audio, Video: c.Video, VideoBPS: c.VideoBitrate, AudioBPS: c.AudioBitrate,
 		FPS: c.FPS, Simulcast: c.Simulcast, Sections: c.Sections, Warmup: c.Warmup, Duration: c.Duration,
 		JoinRate: c.JoinRate, ServerPID: c.ServerPID, Stats: c.Stats, OnlyCM: c.OnlyCM, Idle: c.Idle,
 		Progress: func(line string) {
@@ -113,6 +113,7 @@ func printReport(r *load.Report) {
 		row("memory", "%.1f KiB heap and %.1f KiB resident per subscriber, %d goroutines", s.HeapPerSub/1024, s.RSSPerSub/1024, s.Goroutines)
 	}
 	row("generator", "%.2f s CPU, %.0f %% of this machine", r.OwnCPU, r.GeneratorBusy)
+	row("neighbours", "server waited %.1f %%, generator %.1f %% of the time for a core", r.ServerWait, r.GeneratorWait)
 	_ = w.Flush()
 }
 

@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"parley/internal/base/ids"
@@ -20,6 +21,7 @@ type Config struct {
 	Data        bool   // with ws: a data channel too
 	OnlyCM      bool   // offer AES_CM_128_HMAC_SHA1_80 alone
 	Idle        bool   // publishers join and send nothing
+	Codec       string // of video, one of Codecs; empty: the first
 	Audio       bool
 	Video       bool
 	VideoBPS    int // bit/s of each video layer's top
@@ -47,6 +49,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--publishers and --subscribers: 1 to 20000 together")
 	case c.Via != "whep" && c.Via != "ws":
 		return fmt.Errorf("--via: %q is not whep or ws", c.Via)
+	case c.Codec != "" && !slices.Contains(Codecs, c.Codec):
+		return fmt.Errorf("--codec: %q is not one of %v", c.Codec, Codecs)
 	case c.Publishers > 0 && !c.Audio && !c.Video:
 		return fmt.Errorf("publishers with neither audio nor video send nothing")
 	case c.VideoBPS < 20_000 || c.VideoBPS > 50_000_000:
@@ -89,6 +93,8 @@ type Report struct {
 	RSSPerPeer     float64  `json:"serverRssBytesPerPeer,omitempty"`
 	OwnCPU         float64  `json:"generatorCpuSeconds"`
 	GeneratorBusy  float64  `json:"generatorBusyPercent"` // of the cores it may use
+	ServerWait     float64  `json:"serverWaitPercent"`    // of the time a thread was ready and had no core: others' load
+	GeneratorWait  float64  `json:"generatorWaitPercent"`
 	Server         *Server  `json:"server,omitempty"`
 	Errors         []string `json:"errors,omitempty"`
 	ForwardPerSec  float64  `json:"forwardedPacketsPerSecond"`

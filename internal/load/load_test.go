@@ -3,6 +3,8 @@ package load
 import (
 	"testing"
 	"time"
+
+	"parley/internal/media/payload"
 )
 
 func TestSourceSplitsFramesAsLibwebrtcDoes(t *testing.T) {
@@ -68,6 +70,29 @@ func TestQuantiles(t *testing.T) {
 	for q, want := range map[float64]time.Duration{0.5: 500 * time.Millisecond, 0.99: 990 * time.Millisecond} {
 		if got := h.Quantile(q); got < want || got > want*11/10 {
 			t.Errorf("q%v = %v", q, got)
+		}
+	}
+}
+
+// TestEveryCodecReadsAsItself: a server must find keyframes where a source put them.
+func TestEveryCodecReadsAsItself(t *testing.T) {
+	for _, name := range Codecs {
+		s := NewSource(SourceConfig{Codec: name, Bitrate: 1_000_000, FPS: 30, Seed: 3})
+		for f := range 20 {
+			if f == 10 {
+				s.RequestKey()
+			}
+			first := true
+			s.Frame(int64(f+1)*int64(s.Interval()), func(p []byte, _ uint32, _ bool) {
+				want := first && (f == 0 || f == 10)
+				if got := payload.Keyframe(payload.ByName(name), p); got != want {
+					t.Errorf("%s frame %d first %v: keyframe %v", name, f, first, got)
+				}
+				if _, _, ok := readStamp(p); !ok {
+					t.Errorf("%s frame %d: no stamp in % x", name, f, p[:24])
+				}
+				first = false
+			})
 		}
 	}
 }

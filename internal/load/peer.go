@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,7 +60,11 @@ func (r *runner) publish(ctx context.Context, n int) (*publisher, error) {
 	p := &publisher{}
 	var sections []sdp.OfferSection
 	add := func(kind plane.Kind, rids []string) {
-		s := sdp.OfferSection{Kind: kind, RIDs: rids, Send: &sdp.SendSource{
+		var codecs []plane.Codec // nil: all
+		if kind == plane.Video && r.cfg.Codec != "" {
+			codecs = slices.DeleteFunc(sdp.DefaultCodecs(kind), func(c plane.Codec) bool { return c.Name != r.cfg.Codec })
+		}
+		s := sdp.OfferSection{Kind: kind, Codecs: codecs, RIDs: rids, Send: &sdp.SendSource{
 			SSRC: ids.Random32(), RTXSSRC: ids.Random32(), Stream: "load", Track: kind.String(), CNAME: fmt.Sprintf("load-%d", n),
 		}}
 		if kind == plane.Audio {

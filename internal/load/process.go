@@ -11,8 +11,9 @@ import (
 
 // process is what the kernel accounts to a process.
 type process struct {
-	cpu float64 // seconds, user and system
-	rss uint64  // bytes
+	cpu  float64 // seconds, user and system
+	wait float64 // seconds its threads were ready to run and others had the core
+	rss  uint64  // bytes
 }
 
 // ticks a second of /proc/PID/stat; fixed at 100 on every Linux Go runs on.
@@ -37,30 +38,32 @@ func readProcess(pid int) (p process) {
 			}
 		}
 	}
-	if fine := taskNanos(dir + "task"); fine > 0 {
-		p.cpu = fine
+	if fine, wait := taskTimes(dir + "task"); fine > 0 {
+		p.cpu, p.wait = fine, wait
 	}
 	return p
 }
 
-// taskNanos sums the run time of all threads; threads that ended are missing,
-// which a server with a steady set of threads does not have.
-func taskNanos(dir string) (sum float64) {
+// taskTimes sums run and wait time of all threads, in seconds; threads that ended
+// are missing, which a server with a steady set of threads does not have.
+func taskTimes(dir string) (run, wait float64) {
 	es, err := os.ReadDir(dir)
 	if err != nil {
-		return 0
+		return 0, 0
 	}
 	for _, e := range es {
 		b, err := os.ReadFile(dir + "/" + e.Name() + "/schedstat")
 		if err != nil {
 			continue
 		}
-		if f := strings.Fields(string(b)); len(f) > 0 {
+		if f := strings.Fields(string(b)); len(f) > 1 {
 			n, _ := strconv.ParseFloat(f[0], 64)
-			sum += n / float64(time.Second)
+			w, _ := strconv.ParseFloat(f[1], 64)
+			run += n / float64(time.Second)
+			wait += w / float64(time.Second)
 		}
 	}
-	return sum
+	return run, wait
 }
 
 // ownCPU is this process's CPU so far, in seconds.

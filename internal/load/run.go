@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sort"
 	"sync"
@@ -239,12 +240,12 @@ func (r *runner) measure(ctx context.Context, base *serverStats) *Report {
 	for _, p := range r.pubs {
 		before += p.packets.Load()
 	}
-	proc0, own0, start := readProcess(r.cfg.ServerPID), ownCPU(), time.Now()
+	proc0, self0, own0, start := readProcess(r.cfg.ServerPID), readProcess(os.Getpid()), ownCPU(), time.Now()
 	for left := r.cfg.Duration; left > 0 && ctx.Err() == nil; left = r.cfg.Duration - time.Since(start) {
 		sleep(ctx, min(left, time.Second))
 		r.say("measuring %.0f/%.0f s", min(time.Since(start), r.cfg.Duration).Seconds(), r.cfg.Duration.Seconds())
 	}
-	proc1, own1, took := readProcess(r.cfg.ServerPID), ownCPU(), time.Since(start)
+	proc1, self1, own1, took := readProcess(r.cfg.ServerPID), readProcess(os.Getpid()), ownCPU(), time.Since(start)
 	last := r.stats(ctx, false)
 	rep := &Report{Publishers: len(r.pubs), Subscribers: len(r.subs), JoinsFailed: r.failed, Seconds: took.Seconds()}
 	var lat Histogram
@@ -260,6 +261,7 @@ func (r *runner) measure(ctx context.Context, base *serverStats) *Report {
 		sleep(ctx, settleTime)
 		rep.Server.weigh(base, r.stats(ctx, true), len(r.subs))
 	}
+	rep.ServerWait, rep.GeneratorWait = 100*(proc1.wait-proc0.wait)/took.Seconds(), 100*(self1.wait-self0.wait)/took.Seconds()
 	r.finish(rep, &lat, took, proc1.cpu-proc0.cpu, own1-own0, proc1.rss)
 	return rep
 }

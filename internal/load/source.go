@@ -18,7 +18,7 @@ const maxPayload = 1100
 // SourceConfig describes one synthetic stream.
 type SourceConfig struct {
 	Audio   bool
-	Codec   string        // "opus", "VP8"; decides the first bytes of the payload
+	Codec   string        // "opus", or a key of framing; decides the first bytes of the payload
 	Bitrate int           // bit/s of payload
 	FPS     int           // frames a second (audio: 50)
 	KeyInt  time.Duration // between keyframes that nobody asked for
@@ -88,7 +88,8 @@ func (s *Source) Frame(now int64, emit func(payload []byte, ts uint32, marker bo
 		if i >= n-extra {
 			l++
 		}
-		emit(s.vp8(i == 0, key, max(l, 40), now), ts, i == n-1)
+		at := place{first: i == 0, last: i == n-1, key: key, pic: s.picID}
+		emit(s.fill(0, framing[s.cfg.Codec](at), max(l, 48), now), ts, at.last)
 	}
 }
 
@@ -99,21 +100,6 @@ func (s *Source) frameSize(int64) int {
 		return mean
 	}
 	return max(mean*9/10+s.rng.IntN(max(mean/5, 1)), 60)
-}
-
-// vp8 writes the payload descriptor of RFC 7741 with a 15-bit picture id, and
-// at the start of a frame the frame tag of RFC 6386, section 9.1.
-func (s *Source) vp8(first, key bool, size int, now int64) []byte {
-	head := []byte{0x80, 0x80, 0x80 | byte(s.picID>>8), byte(s.picID)}
-	if first {
-		head[0] |= 0x10
-		if key {
-			head = append(head, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01)
-		} else {
-			head = append(head, 0x11, 0, 0)
-		}
-	}
-	return s.fill(0, head, size, now)
 }
 
 // fill writes head (or the one byte toc), the stamp and padding up to size.
