@@ -183,3 +183,10 @@ func (f *fast) kernelDrops() (n uint64) {
 	})
 	return n
 }
+
+// nap sleeps without telling the runtime, whose own timers cost more wake-ups
+// than a sleep of this length is worth.
+func nap(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
+}

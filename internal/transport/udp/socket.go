@@ -169,6 +169,19 @@ func (s *Socket) Read(b *ReadBatch, deadline time.Time) (n int, err error) {
 	return len(b.Items), s.readError(err)
 }
 
+// Linger sleeps for d with the thread, not watching the socket, and then reads
+// what has come meanwhile into b, whose former contents are gone. Unlike a Read
+// with a deadline it is woken once, not by the first datagram; a raw sleep also
+// holds the goroutine's processor, so d is well below a millisecond. Only the
+// reader may call it.
+func (s *Socket) Linger(b *ReadBatch, d time.Duration) (n int, err error) {
+	b.Items = b.Items[:0]
+	nap(d)
+	s.known = false // polling may move the deadline
+	err = s.dev.poll(b)
+	return len(b.Items), s.readError(err)
+}
+
 func (s *Socket) readError(err error) error {
 	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
