@@ -101,9 +101,9 @@ func (m *Machine) finish(t *turn, reason string) {
 		reason = "ended"
 	}
 	c.Phase, m.finishing = model.Ending, true
-	for _, d := range m.liveDevices() {
+	for _, d := range m.devices.live() {
 		s, ws := d.Session, d.Dialect == "ws"
-		m.deviceGone(t, d, model.Booted, reason, t.caller.By.Subject)
+		m.devices.gone(t, d, model.Booted, reason, t.caller.By.Subject)
 		if !ws { // the session of an HTTP resource is nothing without the conference
 			t.effect(SayGoodbye{s, api.Goodbye{Kind: "goodbye", Action: "disconnect", Reason: "ended"}})
 		}
@@ -123,9 +123,9 @@ func nodeStopping(m *Machine, t *turn, p Stopping) (any, error) {
 		return already(), nil
 	}
 	m.finishing = true
-	for _, d := range m.liveDevices() {
+	for _, d := range m.devices.live() {
 		s := d.Session
-		m.deviceGone(t, d, model.Booted, p.Reason, "")
+		m.devices.gone(t, d, model.Booted, p.Reason, "")
 		t.effect(SayGoodbye{s, api.Goodbye{Kind: "goodbye", Action: "reconnect", Reason: p.Reason}})
 	}
 	m.conf.Phase = model.Ended

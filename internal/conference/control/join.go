@@ -14,53 +14,53 @@ import (
 // join lets a device in. Everything that can be refused is refused before the
 // first change.
 func join(m *Machine, t *turn, p api.JoinParams) (any, error) {
-	if err := m.checkJoin(t, &p); err != nil {
+	if err := m.devices.checkJoin(t, &p); err != nil {
 		return nil, err
 	}
-	old := m.existing(t, p)
+	old := m.devices.existing(t, p)
 	if t.dev != nil && t.dev != old {
 		return nil, fault.New(409, "conflict", "this session has joined with another device")
 	}
 	if old != nil {
-		same, err := m.checkDuplicate(t, p, old)
+		same, err := m.devices.checkDuplicate(t, p, old)
 		if err != nil {
 			return nil, err
 		}
 		if same {
-			return m.joinResult(old, nil), nil
+			return m.devices.joinResult(old, nil), nil
 		}
 	}
 	creator := m.conf.Phase == model.Scheduled
 	role := m.cfg.Policy.JoinRole(t.caller.By.Role, p.Role, creator || m.conf.Creator == t.caller.By.Subject)
-	if err := m.checkTracks(role, old, p.Tracks); err != nil {
+	if err := m.tracks.checkAll(role, old, p.Tracks); err != nil {
 		return nil, err
 	}
 	if creator {
 		m.activate(t, "")
 	}
-	part := m.participant(t, p, role, old)
+	part := m.devices.participant(t, p, role, old)
 	var d *model.Device
 	if old != nil {
-		d = m.takeOver(t, old, p)
+		d = m.devices.takeOver(t, old, p)
 	} else {
-		d = m.newDevice(t, part, p)
+		d = m.devices.add(t, part, p)
 	}
-	m.openMedia(d)
+	m.media.open(d)
 	published := make([]api.PublishResult, 0, len(p.Tracks))
 	for _, pp := range p.Tracks {
-		k := m.addTrack(t, d, pp)
+		k := m.tracks.add(t, d, pp)
 		published = append(published, api.PublishResult{CID: k.CID, Track: string(k.ID)})
 	}
 	if d.Subscribe == "auto" {
-		m.subscribeAll(t, d)
+		m.subs.all(t, d)
 	}
-	return m.joinResult(d, published), nil
+	return m.devices.joinResult(d, published), nil
 }
 
-func (m *Machine) checkJoin(t *turn, p *api.JoinParams) error {
+func (x *devices) checkJoin(t *turn, p *api.JoinParams) error {
 	by := t.caller.By
 	switch {
-	case m.conf.Phase == model.Ending:
+	case x.m.conf.Phase == model.Ending:
 		return errGone() // who is in goes on until the end; nobody comes
 	case by.Subject == "":
 		return errUnauthorised()
@@ -82,32 +82,32 @@ func (m *Machine) checkJoin(t *turn, p *api.JoinParams) error {
 	default:
 		return errBadParams("subscribe")
 	}
-	if m.conf.Phase == model.Scheduled && !m.mayStart(t) {
+	if x.m.conf.Phase == model.Scheduled && !x.m.mayStart(t) {
 		return errNotFound()
 	}
-	return m.checkRoom(t)
+	return x.checkRoom(t)
 }
 
 var kinds = []string{"browser", "app", "sip", "room", "bot", "recorder", "whip", "whep"}
 
 // checkRoom refuses newcomers that the conference has no place for. Whoever is
 // in it, or comes back within the grace, has one.
-func (m *Machine) checkRoom(t *turn) error {
-	if part := m.conf.Participants[t.caller.By.Subject]; part != nil && part.State == model.Joined {
+func (x *devices) checkRoom(t *turn) error {
+	if part := x.m.conf.Participants[t.caller.By.Subject]; part != nil && part.State == model.Joined {
 		return nil
 	}
-	if m.conf.Locked && !policy.AtLeast(t.caller.By.Role, api.RoleModerator) {
+	if x.m.conf.Locked && !policy.AtLeast(t.caller.By.Role, api.RoleModerator) {
 		return errLocked()
 	}
-	if limit := m.cfg.Policy.MaxUsers; limit > 0 && m.users >= limit {
+	if limit := x.m.cfg.Policy.MaxUsers; limit > 0 && x.m.users >= limit {
 		return errFull()
 	}
 	return nil
 }
 
 // existing returns the live device that this join would double.
-func (m *Machine) existing(t *turn, p api.JoinParams) *model.Device {
-	part := m.conf.Participants[t.caller.By.Subject]
+func (x *devices) existing(t *turn, p api.JoinParams) *model.Device {
+	part := x.m.conf.Participants[t.caller.By.Subject]
 	if part == nil {
 		return nil
 	}
@@ -120,7 +120,7 @@ func (m *Machine) existing(t *turn, p api.JoinParams) *model.Device {
 // checkDuplicate applies the rows "duplicate join" of section 5.2: the same
 // load in the same session is the same join; a new load without resuming wins
 // over the old one; anything else is refused.
-func (m *Machine) checkDuplicate(t *turn, p api.JoinParams, old *model.Device) (same bool, err error) {
+func (x *devices) checkDuplicate(t *turn, p api.JoinParams, old *model.Device) (same bool, err error) {
 	mine := old.Session == t.caller.Session
 	switch {
 	case mine && old.Load == p.Load:
@@ -134,15 +134,15 @@ func (m *Machine) checkDuplicate(t *turn, p api.JoinParams, old *model.Device) (
 }
 
 // participant finds or makes the caller's row.
-func (m *Machine) participant(t *turn, p api.JoinParams, role api.Role, old *model.Device) *model.Participant {
+func (x *devices) participant(t *turn, p api.JoinParams, role api.Role, old *model.Device) *model.Participant {
 	user := t.caller.By.Subject
-	part := m.conf.Participants[user]
+	part := x.m.conf.Participants[user]
 	if part == nil {
 		part = &model.Participant{
-			ID: m.cfg.IDs.Participant(), User: user, State: model.Joining,
+			ID: x.m.cfg.IDs.Participant(), User: user, State: model.Joining,
 			Devices: map[ids.Device]*model.Device{}, FocusMuted: map[string]bool{},
 		}
-		m.conf.Participants[user] = part
+		x.m.conf.Participants[user] = part
 	}
 	name := t.caller.By.Name
 	if name == "" || !t.caller.By.Trusted && p.Name != "" {
@@ -150,8 +150,8 @@ func (m *Machine) participant(t *turn, p api.JoinParams, role api.Role, old *mod
 	}
 	if part.State != model.Joined {
 		part.State, part.Role, part.Name = model.Joined, role, name
-		part.Order, part.JoinedAt, part.LeftAt = m.nextOrder(), t.now, 0
-		m.users++
+		part.Order, part.JoinedAt, part.LeftAt = x.m.nextOrder(), t.now, 0
+		x.m.users++
 		t.event("participant.joined", map[string]any{
 			"part": part.ID, "user": user, "name": name, "role": role, "device": p.Device,
 		})
@@ -162,64 +162,64 @@ func (m *Machine) participant(t *turn, p api.JoinParams, role api.Role, old *mod
 	return part
 }
 
-func (m *Machine) newDevice(t *turn, part *model.Participant, p api.JoinParams) *model.Device {
+func (x *devices) add(t *turn, part *model.Participant, p api.JoinParams) *model.Device {
 	d := &model.Device{
 		ID: ids.Device(p.Device), Part: part, Status: model.Connected, JoinedAt: t.now,
 		Receives: map[string]int{},
 	}
 	part.Devices[d.ID] = d
-	m.drive(t, d, p)
+	x.drive(t, d, p)
 	return d
 }
 
 // takeOver hands a device's row to a newer load of its client. The old
 // connection stays until the new one carries media, so that others see no gap.
-func (m *Machine) takeOver(t *turn, d *model.Device, p api.JoinParams) *model.Device {
+func (x *devices) takeOver(t *turn, d *model.Device, p api.JoinParams) *model.Device {
 	if d.Session != t.caller.Session {
-		delete(m.bySession, d.Session)
+		delete(x.m.bySession, d.Session)
 		t.effect(SayGoodbye{d.Session, api.Goodbye{Kind: "goodbye", Action: "disconnect", Reason: "replaced"}})
 	}
-	for _, s := range m.subsOf(d.MS) {
-		m.dropSub(t, s)
+	for _, s := range x.m.subs.of(d.MS) {
+		x.m.subs.drop(t, s)
 	}
-	if old := m.conf.Media[d.MS]; old != nil {
+	if old := x.m.conf.Media[d.MS]; old != nil {
 		old.Retiring = t.now
-		m.at(t.now.Add(m.cfg.Policy.Takeover), func(t *turn) { m.retire(t, old, "replaced") })
+		x.m.at(t.now.Add(x.m.cfg.Policy.Takeover), func(t *turn) { x.m.media.retire(t, old, "replaced") })
 	}
-	m.drive(t, d, p)
+	x.drive(t, d, p)
 	return d
 }
 
 // drive puts the caller's session and what it said about itself on a device.
-func (m *Machine) drive(t *turn, d *model.Device, p api.JoinParams) {
+func (x *devices) drive(t *turn, d *model.Device, p api.JoinParams) {
 	d.Session, d.Dialect = t.caller.Session, t.caller.Dialect
 	d.Load, d.Label, d.Subscribe = p.Load, p.Label, p.Subscribe
 	d.Kind = cmp.Or(p.Kind, "browser")
 	d.Reach, d.Suspend = model.ReachOK, 0
-	m.bySession[d.Session] = d
+	x.m.bySession[d.Session] = d
 	t.touch(d.Part)
 }
 
-// openMedia gives a device a fresh media session toward the server.
-func (m *Machine) openMedia(d *model.Device) {
+// open gives a device a fresh media session toward the server.
+func (x *mediaSessions) open(d *model.Device) {
 	s := &model.MediaSession{
-		ID: m.cfg.IDs.MediaSession(), Conn: m.cfg.IDs.Connection(), Device: d,
+		ID: x.m.cfg.IDs.MediaSession(), Conn: x.m.cfg.IDs.Connection(), Device: d,
 		State: model.Stable, Link: model.LinkNew,
 		Past: map[string]bool{},
 	}
-	m.conf.Media[s.ID] = s
+	x.m.conf.Media[s.ID] = s
 	d.MS = s.ID
 	d.Media = append(d.Media, s)
 }
 
-func (m *Machine) joinResult(d *model.Device, published []api.PublishResult) api.JoinResult {
+func (x *devices) joinResult(d *model.Device, published []api.PublishResult) api.JoinResult {
 	if published == nil {
-		for _, k := range m.tracksOf(d.MS) {
+		for _, k := range x.m.tracks.of(d.MS) {
 			published = append(published, api.PublishResult{CID: k.CID, Track: string(k.ID)})
 		}
 	}
 	return api.JoinResult{
-		Conf: string(m.conf.ID), URI: m.conf.URI, Part: string(d.Part.ID), User: d.Part.User,
-		Device: string(d.ID), Role: d.Part.Role, Rev: m.conf.Rev, MS: string(d.MS), Tracks: published,
+		Conf: string(x.m.conf.ID), URI: x.m.conf.URI, Part: string(d.Part.ID), User: d.Part.User,
+		Device: string(d.ID), Role: d.Part.Role, Rev: x.m.conf.Rev, MS: string(d.MS), Tracks: published,
 	}
 }

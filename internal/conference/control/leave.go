@@ -7,6 +7,9 @@ import (
 	"parley/internal/conference/model"
 )
 
+// devices is who is in the conference and with what.
+type devices struct{ m *Machine }
+
 func leave(m *Machine, t *turn, p api.LeaveParams) (any, error) {
 	d := t.dev
 	if d == nil {
@@ -15,81 +18,81 @@ func leave(m *Machine, t *turn, p api.LeaveParams) (any, error) {
 	if !validText(p.Reason, maxWhy) {
 		return nil, errBadParams("reason")
 	}
-	m.deviceGone(t, d, model.Departed, p.Reason, "")
+	m.devices.gone(t, d, model.Departed, p.Reason, "")
 	return done(), nil
 }
 
-// deviceGone is the only place where a device leaves the conference: its
+// gone is the only place where a device leaves the conference: its
 // tracks and subscriptions end, its transport closes, its row lingers.
-func (m *Machine) deviceGone(t *turn, d *model.Device, how model.Departure, why, by string) {
+func (x *devices) gone(t *turn, d *model.Device, how model.Departure, why, by string) {
 	if !d.Status.Live() {
 		return
 	}
 	for _, s := range slices.Clone(d.Media) {
-		m.closeMedia(t, s, cause(how, why))
+		x.m.media.close(t, s, cause(how, why))
 	}
-	delete(m.bySession, d.Session)
+	delete(x.m.bySession, d.Session)
 	d.Status, d.Gone, d.GoneWhy, d.GoneBy, d.LeftAt = model.Disconnected, how, why, by, t.now
 	t.touch(d.Part)
-	m.at(t.now.Add(m.cfg.Policy.Linger), func(t *turn) { m.forget(t, d) })
-	m.participantGone(t, d.Part, how, why, by)
+	x.m.at(t.now.Add(x.m.cfg.Policy.Linger), func(t *turn) { x.forget(t, d) })
+	x.participantGone(t, d.Part, how, why, by)
 }
 
 // participantGone ends the participant when its last device has gone.
-func (m *Machine) participantGone(t *turn, p *model.Participant, how model.Departure, why, by string) {
+func (x *devices) participantGone(t *turn, p *model.Participant, how model.Departure, why, by string) {
 	if p.State != model.Joined || p.Live() {
 		return
 	}
 	p.State, p.LeftAt = model.Left, t.now
-	m.users--
+	x.m.users--
 	t.event("participant.left", map[string]any{
 		"part": p.ID, "user": p.User, "method": how, "reason": why,
 	})
 	t.out.Events[len(t.out.Events)-1].By = by
 	switch {
-	case m.users > 0 || m.finishing:
-	case m.conf.Phase == model.Active:
-		m.watchEmpty(t)
-	case m.conf.Phase == model.Ending: // nobody is left to wait for
-		m.finish(t, "ended")
+	case x.m.users > 0 || x.m.finishing:
+	case x.m.conf.Phase == model.Active:
+		x.m.watchEmpty(t)
+	case x.m.conf.Phase == model.Ending: // nobody is left to wait for
+		x.m.finish(t, "ended")
 	}
 }
 
 // forget removes the lingering row of a device, and the participant's with the
 // last one. A device that came back is another object and stays.
-func (m *Machine) forget(t *turn, d *model.Device) {
+func (x *devices) forget(t *turn, d *model.Device) {
 	p := d.Part
 	if p.Devices[d.ID] != d || d.Status.Live() {
 		return
 	}
 	delete(p.Devices, d.ID)
-	if len(p.Devices) == 0 && m.conf.Participants[p.User] == p {
-		delete(m.conf.Participants, p.User)
+	if len(p.Devices) == 0 && x.m.conf.Participants[p.User] == p {
+		delete(x.m.conf.Participants, p.User)
 	}
 	t.touch(p)
 }
 
-// closeMedia ends a media session with all it carries.
-func (m *Machine) closeMedia(t *turn, s *model.MediaSession, reason string) {
+// close ends a media session with all it carries.
+func (x *mediaSessions) close(t *turn, s *model.MediaSession, reason string) {
 	if s.State == model.SessionClosed {
 		return
 	}
-	for _, sub := range m.subsOf(s.ID) {
-		m.dropSub(t, sub)
+	for _, sub := range x.m.subs.of(s.ID) {
+		x.m.subs.drop(t, sub)
 	}
-	for _, k := range m.tracksOf(s.ID) {
-		m.endTrack(t, k, reason)
+	for _, k := range x.m.tracks.of(s.ID) {
+		x.m.tracks.end(t, k, reason)
 	}
 	s.State, s.Link = model.SessionClosed, model.LinkClosed
-	delete(m.conf.Media, s.ID)
+	delete(x.m.conf.Media, s.ID)
 	s.Device.Media = slices.DeleteFunc(s.Device.Media, func(o *model.MediaSession) bool { return o == s })
 	t.effect(CloseMedia{s.ID, s.Conn, reason})
 }
 
 // retire closes the media of a replaced load once nobody needs it any more.
-func (m *Machine) retire(t *turn, s *model.MediaSession, reason string) {
+func (x *mediaSessions) retire(t *turn, s *model.MediaSession, reason string) {
 	if s.Retiring != 0 && s.State != model.SessionClosed {
-		m.closeMedia(t, s, reason)
+		x.close(t, s, reason)
 		t.touch(s.Device.Part)
 	}
 }
@@ -101,10 +104,10 @@ func cause(how model.Departure, why string) string {
 	return string(how)
 }
 
-// liveDevices lists every live device in order of joining.
-func (m *Machine) liveDevices() []*model.Device {
+// live lists every live device in order of joining.
+func (x *devices) live() []*model.Device {
 	var out []*model.Device
-	for _, p := range m.conf.Participants {
+	for _, p := range x.m.conf.Participants {
 		for _, d := range p.Devices {
 			if d.Status.Live() {
 				out = append(out, d)

@@ -65,11 +65,15 @@ type Machine struct {
 	conf      *model.Conference
 	bySession map[ids.Session]*model.Device
 	timers    timers
-	ended     endedTracks
-	subs      subIndex
 	order     uint64 // last number given to a participant, track or subscription
 	users     int    // participants with a live device
 	finishing bool   // everybody is being put out
+
+	// The themes, each a small type of its own that knows the machine.
+	devices devices
+	media   mediaSessions
+	tracks  tracks
+	subs    subscriptions
 }
 
 // NewMachine returns a scheduled conference.
@@ -80,6 +84,7 @@ func NewMachine(c Config) *Machine {
 		bySession: map[ids.Session]*model.Device{},
 	}
 	m.conf.Title = c.Definition.Title
+	m.devices, m.media, m.tracks, m.subs = devices{m}, mediaSessions{m}, tracks{m: m}, subscriptions{m: m}
 	return m
 }
 
@@ -93,13 +98,13 @@ func (m *Machine) Users() int { return m.users }
 func (m *Machine) Device(s ids.Session) *model.Device { return m.bySession[s] }
 
 // Subscriptions lists a media session's, oldest first.
-func (m *Machine) Subscriptions(s ids.MediaSession) []*model.Subscription { return m.subsOf(s) }
+func (m *Machine) Subscriptions(s ids.MediaSession) []*model.Subscription { return m.subs.of(s) }
 
 // Subscribers lists the subscriptions to a track, oldest first.
-func (m *Machine) Subscribers(k *model.Track) []*model.Subscription { return m.subsTo(k) }
+func (m *Machine) Subscribers(k *model.Track) []*model.Subscription { return m.subs.to(k) }
 
 // TracksOf lists what a media session publishes, in order.
-func (m *Machine) TracksOf(s ids.MediaSession) []*model.Track { return m.tracksOf(s) }
+func (m *Machine) TracksOf(s ids.MediaSession) []*model.Track { return m.tracks.of(s) }
 
 // Step runs one command and appends what follows from it to out. A refusal is
 // a *fault.Error and leaves the state as it was. The result is a type of
@@ -179,6 +184,7 @@ func (t *turn) commit() {
 	c.Rev++
 	for _, p := range t.touched {
 		p.Rev = c.Rev
+		c.RowChanged(p.User)
 	}
 	for _, k := range t.tracks {
 		k.Rev = c.Rev

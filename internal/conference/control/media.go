@@ -10,10 +10,13 @@ import (
 // maxCandidates is the cap of section 4.3 on one media.candidate.
 const maxCandidates = 32
 
+// mediaSessions is the devices' offer/answer histories and their connections.
+type mediaSessions struct{ m *Machine }
+
 // offer opens a negotiation. What the sections become is decided by the
 // machine's owner, who must follow with MediaNegotiated or MediaRefused.
 func offer(m *Machine, t *turn, p api.OfferParams) (any, error) {
-	s, err := m.mediaOf(t, p.MS)
+	s, err := m.media.of(t, p.MS)
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +27,7 @@ func offer(m *Machine, t *turn, p api.OfferParams) (any, error) {
 		return nil, errState("rev must be the current one plus 1", s.Rev)
 	}
 	for _, cid := range p.Tracks {
-		if m.byCID(s, cid) == nil && !s.Past[cid] { // one that ended meanwhile is no fault of the client's
+		if m.media.byCID(s, cid) == nil && !s.Past[cid] { // one that ended meanwhile is no fault of the client's
 			return nil, fault.New(404, "not-found", "tracks names a cid that is not published")
 		}
 	}
@@ -32,20 +35,20 @@ func offer(m *Machine, t *turn, p api.OfferParams) (any, error) {
 	return nil, nil
 }
 
-// mediaOf finds the caller's media session; an empty name means its first.
-func (m *Machine) mediaOf(t *turn, name string) (*model.MediaSession, error) {
+// of finds the caller's media session; an empty name means its first.
+func (x *mediaSessions) of(t *turn, name string) (*model.MediaSession, error) {
 	id := ids.MediaSession(name)
 	if name == "" {
 		id = t.dev.MS
 	}
-	s := m.conf.Media[id]
+	s := x.m.conf.Media[id]
 	if s == nil || s.Device != t.dev || s.Retiring != 0 {
 		return nil, fault.New(481, "no-session", "no such media session")
 	}
 	return s, nil
 }
 
-func (m *Machine) byCID(s *model.MediaSession, cid string) *model.Track {
+func (x *mediaSessions) byCID(s *model.MediaSession, cid string) *model.Track {
 	for _, k := range s.Tracks {
 		if k.CID == cid {
 			return k
@@ -77,7 +80,7 @@ func negotiated(m *Machine, t *turn, p Negotiated) (any, error) {
 	if p.Restarted {
 		s.Restart = 0
 	}
-	m.bind(t, s, p.Bound)
+	m.media.bind(t, s, p.Bound)
 	for _, id := range p.Active {
 		if sub := m.conf.Subscriptions[id]; sub != nil && sub.State == model.SubRequested {
 			sub.State = model.SubActive
@@ -91,19 +94,19 @@ func negotiated(m *Machine, t *turn, p Negotiated) (any, error) {
 
 // bind puts tracks on sections and tells everybody who may want them. A track
 // whose section now carries another one has ended.
-func (m *Machine) bind(t *turn, s *model.MediaSession, bound map[string]string) {
+func (x *mediaSessions) bind(t *turn, s *model.MediaSession, bound map[string]string) {
 	for mid, cid := range bound {
-		for _, k := range m.tracksOf(s.ID) {
+		for _, k := range x.m.tracks.of(s.ID) {
 			if k.MID == mid && k.CID != cid {
-				m.endTrack(t, k, "replaced")
+				x.m.tracks.end(t, k, "replaced")
 			}
 		}
 	}
-	for _, k := range m.tracksOf(s.ID) {
+	for _, k := range x.m.tracks.of(s.ID) {
 		for mid, cid := range bound {
 			if cid == k.CID && k.MID != mid {
 				k.MID = mid
-				m.offerAround(t, k)
+				x.offerAround(t, k)
 			}
 		}
 	}
@@ -111,13 +114,13 @@ func (m *Machine) bind(t *turn, s *model.MediaSession, bound map[string]string) 
 
 // offerAround subscribes those who take everything, and wakes subscriptions
 // that were made before the track could be received.
-func (m *Machine) offerAround(t *turn, k *model.Track) {
+func (x *mediaSessions) offerAround(t *turn, k *model.Track) {
 	t.touchTrack(k)
-	for _, s := range m.subsTo(k) {
+	for _, s := range x.m.subs.to(k) {
 		t.effect(WantSub{s})
 	}
-	for _, d := range m.liveDevices() {
-		m.autoSubscribe(t, d, k)
+	for _, d := range x.m.devices.live() {
+		x.m.subs.auto(t, d, k)
 	}
 }
 
@@ -147,7 +150,7 @@ func mediaReset(m *Machine, t *turn, p Refused) (any, error) {
 // answer is refused always: the server never offers (section 5.1, mode
 // client-offers), so there is nothing to answer.
 func answer(m *Machine, t *turn, p api.OfferParams) (any, error) {
-	s, err := m.mediaOf(t, p.MS)
+	s, err := m.media.of(t, p.MS)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +163,7 @@ func candidate(m *Machine, t *turn, p api.CandidateParams) (any, error) {
 	if len(p.Candidates) > maxCandidates {
 		return nil, fault.New(413, "too-large", "at most %d candidates in a message", maxCandidates)
 	}
-	if _, err := m.mediaOf(t, p.MS); err != nil {
+	if _, err := m.media.of(t, p.MS); err != nil {
 		return nil, err
 	}
 	return done(), nil
@@ -169,7 +172,7 @@ func candidate(m *Machine, t *turn, p api.CandidateParams) (any, error) {
 // restartICE marks a restart as running: an offer with new credentials follows,
 // or, with credentials in the request (WHIP), the owner restarts at once.
 func restartICE(m *Machine, t *turn, p api.RestartICEParams) (any, error) {
-	s, err := m.mediaOf(t, p.MS)
+	s, err := m.media.of(t, p.MS)
 	if err != nil {
 		return nil, err
 	}
@@ -216,6 +219,6 @@ func trackLost(m *Machine, t *turn, p Heard) (any, error) {
 	if s := m.conf.Media[k.MS]; s == nil || s.Link != model.LinkConnected {
 		return already(), nil
 	}
-	m.endTrack(t, k, "bye")
+	m.tracks.end(t, k, "bye")
 	return done(), nil
 }

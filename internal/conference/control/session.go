@@ -23,7 +23,7 @@ func sessionSuspended(m *Machine, t *turn, _ Fact) (any, error) {
 	s, since := d.Session, t.now
 	m.at(t.now.Add(m.cfg.Policy.Grace), func(t *turn) {
 		if d.Session == s && d.Suspend == since {
-			m.deviceGone(t, d, model.Failed, lost, "")
+			m.devices.gone(t, d, model.Failed, lost, "")
 		}
 	})
 	return done(), nil
@@ -59,11 +59,11 @@ func sessionClosed(m *Machine, t *turn, p Closed) (any, error) {
 	}
 	switch p.Reason {
 	case "leave", "bye", "goodbye", "deleted": // as the dialects call it
-		m.deviceGone(t, t.dev, model.Departed, "", "")
+		m.devices.gone(t, t.dev, model.Departed, "", "")
 	case "", "grace":
-		m.deviceGone(t, t.dev, model.Failed, lost, "")
+		m.devices.gone(t, t.dev, model.Failed, lost, "")
 	default:
-		m.deviceGone(t, t.dev, model.Failed, p.Reason, "")
+		m.devices.gone(t, t.dev, model.Failed, p.Reason, "")
 	}
 	return done(), nil
 }
@@ -75,8 +75,8 @@ func joinUndone(m *Machine, t *turn, _ Fact) (any, error) {
 	if d == nil {
 		return already(), nil
 	}
-	m.deviceGone(t, d, model.Failed, "refused", "")
-	m.forget(t, d)
+	m.devices.gone(t, d, model.Failed, "refused", "")
+	m.devices.forget(t, d)
 	return done(), nil
 }
 
@@ -91,7 +91,7 @@ type Link struct {
 // offer within the grace when signalling is up; an HTTP resource has no other
 // sign of life than its link, so its device goes with it.
 func linkChanged(m *Machine, t *turn, p Link) (any, error) {
-	s := m.byConn(p.Conn)
+	s := m.media.byConn(p.Conn)
 	if s == nil || s.Link == p.State {
 		return already(), nil
 	}
@@ -99,44 +99,44 @@ func linkChanged(m *Machine, t *turn, p Link) (any, error) {
 	d := s.Device
 	switch {
 	case p.State == model.LinkConnected:
-		m.retireOthers(t, d, s)
+		m.media.retireOthers(t, d, s)
 	case p.State == model.LinkFailed && s.Retiring != 0:
-		m.retire(t, s, "replaced")
+		m.media.retire(t, s, "replaced")
 	case p.State == model.LinkFailed && d.Dialect != "ws":
-		m.mediaGone(t, s)
+		m.media.lost(t, s)
 	case p.State == model.LinkFailed:
 		conn := s.Conn
 		m.at(t.now.Add(m.cfg.Policy.Grace), func(t *turn) {
 			if s.Link == model.LinkFailed && s.Conn == conn {
-				m.mediaGone(t, s)
+				m.media.lost(t, s)
 			}
 		})
 	}
 	return done(), nil
 }
 
-// mediaGone puts out a device whose transport will not come back.
-func (m *Machine) mediaGone(t *turn, s *model.MediaSession) {
+// lost puts out a device whose transport will not come back.
+func (x *mediaSessions) lost(t *turn, s *model.MediaSession) {
 	session := s.Device.Session
-	m.deviceGone(t, s.Device, model.Failed, lost, "")
+	x.m.devices.gone(t, s.Device, model.Failed, lost, "")
 	t.effect(SayGoodbye{session, api.Goodbye{Kind: "goodbye", Action: "reconnect", Reason: "media-failed"}})
 }
 
 // retireOthers closes what a replaced load left behind, now that the new one
 // carries media.
-func (m *Machine) retireOthers(t *turn, d *model.Device, s *model.MediaSession) {
+func (x *mediaSessions) retireOthers(t *turn, d *model.Device, s *model.MediaSession) {
 	if s.ID != d.MS {
 		return
 	}
 	for _, o := range slices.Clone(d.Media) {
 		if o != s {
-			m.retire(t, o, "replaced")
+			x.retire(t, o, "replaced")
 		}
 	}
 }
 
-func (m *Machine) byConn(c ids.Connection) *model.MediaSession {
-	for _, s := range m.conf.Media {
+func (x *mediaSessions) byConn(c ids.Connection) *model.MediaSession {
+	for _, s := range x.m.conf.Media {
 		if s.Conn == c {
 			return s
 		}

@@ -17,23 +17,23 @@ func subscribe(m *Machine, t *turn, p api.SubscribeTracks) (any, error) {
 		t.dev.Subscribe = "none"
 		if *p.Auto {
 			t.dev.Subscribe = "auto"
-			m.subscribeAll(t, t.dev)
+			m.subs.all(t, t.dev)
 		}
 	}
 	var res api.SubscribeResults
 	for _, w := range p.Tracks {
-		res.Tracks = append(res.Tracks, m.subscribeOne(t, w))
+		res.Tracks = append(res.Tracks, m.subs.request(t, w))
 	}
 	return res, nil
 }
 
-// subscribeOne starts a subscription or changes what it wants.
-func (m *Machine) subscribeOne(t *turn, w api.WantedTrack) api.SubscribedTrack {
+// request starts a subscription or changes what it wants.
+func (x *subscriptions) request(t *turn, w api.WantedTrack) api.SubscribedTrack {
 	out := api.SubscribedTrack{Track: w.Track, Code: 200}
-	k := m.conf.Tracks[ids.Track(w.Track)]
+	k := x.m.conf.Tracks[ids.Track(w.Track)]
 	if k == nil {
 		out.Code, out.Reason = 404, "not-found"
-		if m.ended.has(ids.Track(w.Track)) {
+		if x.m.tracks.ended.has(ids.Track(w.Track)) {
 			out.Reason = "track-ended"
 		}
 		return out
@@ -42,14 +42,14 @@ func (m *Machine) subscribeOne(t *turn, w api.WantedTrack) api.SubscribedTrack {
 		out.Code, out.Reason = 409, "conflict"
 		return out
 	}
-	s := m.findSub(t.dev.MS, k)
+	s := x.find(t.dev.MS, k)
 	if s == nil {
-		if s = m.addSub(t, t.dev, k, w); s == nil {
+		if s = x.add(t, t.dev, k, w); s == nil {
 			out.Code, out.Reason = 429, "too-many-subscriptions"
 			return out
 		}
 	} else if s.Want != w && s.State != model.SubDenied {
-		m.changeSub(t, s, w)
+		x.change(t, s, w)
 	}
 	if out.State = string(s.State); s.State == model.SubDenied {
 		out.Code, out.Reason = 415, "codec"
@@ -57,7 +57,7 @@ func (m *Machine) subscribeOne(t *turn, w api.WantedTrack) api.SubscribedTrack {
 	return out
 }
 
-func (m *Machine) changeSub(t *turn, s *model.Subscription, w api.WantedTrack) {
+func (x *subscriptions) change(t *turn, s *model.Subscription, w api.WantedTrack) {
 	s.Want = w
 	switch {
 	case w.Paused && s.State == model.SubActive:
@@ -68,33 +68,33 @@ func (m *Machine) changeSub(t *turn, s *model.Subscription, w api.WantedTrack) {
 	t.effect(WantSub{s})
 }
 
-// subscribeAll subscribes a device to everything others publish, oldest first.
-func (m *Machine) subscribeAll(t *turn, d *model.Device) {
-	for _, k := range m.boundTracks() {
-		m.autoSubscribe(t, d, k)
+// all subscribes a device to everything others publish, oldest first.
+func (x *subscriptions) all(t *turn, d *model.Device) {
+	for _, k := range x.m.tracks.bound() {
+		x.auto(t, d, k)
 	}
 }
 
-func (m *Machine) autoSubscribe(t *turn, d *model.Device, k *model.Track) {
-	if k.Device == d || d.Subscribe != "auto" || m.conf.Media[d.MS] == nil {
+func (x *subscriptions) auto(t *turn, d *model.Device, k *model.Track) {
+	if k.Device == d || d.Subscribe != "auto" || x.m.conf.Media[d.MS] == nil {
 		return
 	}
-	if m.findSub(d.MS, k) == nil {
-		m.addSub(t, d, k, api.WantedTrack{Track: string(k.ID)})
+	if x.find(d.MS, k) == nil {
+		x.add(t, d, k, api.WantedTrack{Track: string(k.ID)})
 	}
 }
 
-// addSub returns nil when the device holds as many as it may.
-func (m *Machine) addSub(t *turn, d *model.Device, k *model.Track, w api.WantedTrack) *model.Subscription {
-	if len(m.subsOf(d.MS)) >= m.cfg.Policy.MaxSubs {
+// add returns nil when the device holds as many as it may.
+func (x *subscriptions) add(t *turn, d *model.Device, k *model.Track, w api.WantedTrack) *model.Subscription {
+	if len(x.of(d.MS)) >= x.m.cfg.Policy.MaxSubs {
 		return nil
 	}
 	s := &model.Subscription{
-		ID: m.cfg.IDs.Subscription(), Track: k, Device: d, MS: d.MS,
-		State: model.SubRequested, Want: w, Order: m.nextOrder(),
+		ID: x.m.cfg.IDs.Subscription(), Track: k, Device: d, MS: d.MS,
+		State: model.SubRequested, Want: w, Order: x.m.nextOrder(),
 	}
-	m.conf.Subscriptions[s.ID] = s
-	m.index(s)
+	x.m.conf.Subscriptions[s.ID] = s
+	x.index(s)
 	d.Receives[k.Label]++
 	if d.Receives[k.Label] == 1 {
 		t.touch(d.Part)
@@ -115,8 +115,8 @@ func unsubscribe(m *Machine, t *turn, p api.SubscribeTracks) (any, error) {
 		if k == nil {
 			continue
 		}
-		if s := m.findSub(t.dev.MS, k); s != nil {
-			m.dropSub(t, s)
+		if s := m.subs.find(t.dev.MS, k); s != nil {
+			m.subs.drop(t, s)
 			changed = true
 		}
 	}
@@ -126,19 +126,19 @@ func unsubscribe(m *Machine, t *turn, p api.SubscribeTracks) (any, error) {
 	return done(), nil
 }
 
-// dropSub ends a subscription.
-func (m *Machine) dropSub(t *turn, s *model.Subscription) {
-	m.unindex(s)
+// drop ends a subscription.
+func (x *subscriptions) drop(t *turn, s *model.Subscription) {
+	x.unindex(s)
 	if s.State == model.SubDenied {
 		return // it ended when it was denied
 	}
 	s.State = model.SubEnded
-	delete(m.conf.Subscriptions, s.ID)
-	m.receivesLess(t, s)
+	delete(x.m.conf.Subscriptions, s.ID)
+	x.receivesLess(t, s)
 	t.effect(EndSub{s.ID, s.MS, s.Track.ID})
 }
 
-func (m *Machine) receivesLess(t *turn, s *model.Subscription) {
+func (x *subscriptions) receivesLess(t *turn, s *model.Subscription) {
 	d, label := s.Device, s.Track.Label
 	d.Receives[label]--
 	if d.Receives[label] <= 0 {
@@ -159,7 +159,7 @@ func subDenied(m *Machine, t *turn, p Denied) (any, error) {
 	if s == nil || s.State == model.SubDenied {
 		return already(), nil
 	}
-	m.receivesLess(t, s)
+	m.subs.receivesLess(t, s)
 	s.State = model.SubDenied
 	delete(m.conf.Subscriptions, s.ID)
 	t.effect(EndSub{s.ID, s.MS, s.Track.ID})
@@ -169,15 +169,16 @@ func subDenied(m *Machine, t *turn, p Denied) (any, error) {
 	return done(), nil
 }
 
-// subIndex finds subscriptions by either end. A denied one stays in the index,
-// so that it is not tried again, but is no longer counted or shown.
-type subIndex struct {
+// subscriptions is who receives what. It finds them by either end; a denied
+// one stays in the index, so that it is not tried again, but is no longer
+// counted or shown.
+type subscriptions struct {
+	m       *Machine
 	byMS    map[ids.MediaSession]map[ids.Track]*model.Subscription
 	byTrack map[ids.Track]map[ids.Subscription]*model.Subscription
 }
 
-func (m *Machine) index(s *model.Subscription) {
-	x := &m.subs
+func (x *subscriptions) index(s *model.Subscription) {
 	if x.byMS == nil {
 		x.byMS = map[ids.MediaSession]map[ids.Track]*model.Subscription{}
 		x.byTrack = map[ids.Track]map[ids.Subscription]*model.Subscription{}
@@ -192,34 +193,34 @@ func (m *Machine) index(s *model.Subscription) {
 	x.byTrack[s.Track.ID][s.ID] = s
 }
 
-func (m *Machine) unindex(s *model.Subscription) {
-	delete(m.subs.byMS[s.MS], s.Track.ID)
-	if len(m.subs.byMS[s.MS]) == 0 {
-		delete(m.subs.byMS, s.MS)
+func (x *subscriptions) unindex(s *model.Subscription) {
+	delete(x.byMS[s.MS], s.Track.ID)
+	if len(x.byMS[s.MS]) == 0 {
+		delete(x.byMS, s.MS)
 	}
-	delete(m.subs.byTrack[s.Track.ID], s.ID)
-	if len(m.subs.byTrack[s.Track.ID]) == 0 {
-		delete(m.subs.byTrack, s.Track.ID)
+	delete(x.byTrack[s.Track.ID], s.ID)
+	if len(x.byTrack[s.Track.ID]) == 0 {
+		delete(x.byTrack, s.Track.ID)
 	}
 }
 
-func (m *Machine) findSub(ms ids.MediaSession, k *model.Track) *model.Subscription {
-	return m.subs.byMS[ms][k.ID]
+func (x *subscriptions) find(ms ids.MediaSession, k *model.Track) *model.Subscription {
+	return x.byMS[ms][k.ID]
 }
 
-// subsOf lists a media session's subscriptions, oldest first.
-func (m *Machine) subsOf(ms ids.MediaSession) []*model.Subscription {
-	out := make([]*model.Subscription, 0, len(m.subs.byMS[ms]))
-	for _, s := range m.subs.byMS[ms] {
+// of lists a media session's subscriptions, oldest first.
+func (x *subscriptions) of(ms ids.MediaSession) []*model.Subscription {
+	out := make([]*model.Subscription, 0, len(x.byMS[ms]))
+	for _, s := range x.byMS[ms] {
 		out = append(out, s)
 	}
 	return inOrder(out)
 }
 
-// subsTo lists the subscriptions to a track, oldest first.
-func (m *Machine) subsTo(k *model.Track) []*model.Subscription {
-	out := make([]*model.Subscription, 0, len(m.subs.byTrack[k.ID]))
-	for _, s := range m.subs.byTrack[k.ID] {
+// to lists the subscriptions to a track, oldest first.
+func (x *subscriptions) to(k *model.Track) []*model.Subscription {
+	out := make([]*model.Subscription, 0, len(x.byTrack[k.ID]))
+	for _, s := range x.byTrack[k.ID] {
 		out = append(out, s)
 	}
 	return inOrder(out)

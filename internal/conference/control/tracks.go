@@ -24,20 +24,26 @@ var Labels = [][3]string{
 	{"a0", "audio", ""}, {"v0", "video", ""}, {"s0", "video", "Slides"}, {"sa0", "audio", "Slides"},
 }
 
+// tracks is what the devices publish.
+type tracks struct {
+	m     *Machine
+	ended endedTracks
+}
+
 func publish(m *Machine, t *turn, p api.PublishParams) (any, error) {
 	d := t.dev
-	if err := m.checkTrack(d.Part.Role, nil, m.tracksOf(d.MS), p); err != nil {
+	if err := m.tracks.check(d.Part.Role, nil, m.tracks.of(d.MS), p); err != nil {
 		return nil, err
 	}
-	k := m.addTrack(t, d, p)
+	k := m.tracks.add(t, d, p)
 	return api.PublishResult{CID: k.CID, Track: string(k.ID)}, nil
 }
 
-// checkTracks checks what a join wants to publish, as if one after another.
-func (m *Machine) checkTracks(role api.Role, old *model.Device, ps []api.PublishParams) error {
+// checkAll checks what a join wants to publish, as if one after another.
+func (x *tracks) checkAll(role api.Role, old *model.Device, ps []api.PublishParams) error {
 	var have []*model.Track
 	for _, p := range ps {
-		if err := m.checkTrack(role, old, have, p); err != nil {
+		if err := x.check(role, old, have, p); err != nil {
 			return err
 		}
 		have = append(have, &model.Track{CID: p.CID, Source: p.Source})
@@ -45,9 +51,9 @@ func (m *Machine) checkTracks(role api.Role, old *model.Device, ps []api.Publish
 	return nil
 }
 
-// checkTrack checks one track against those the device has. Screens of the
+// check checks one track against those the device has. Screens of the
 // device replaced do not count, since they go with the old load.
-func (m *Machine) checkTrack(role api.Role, replaced *model.Device, have []*model.Track, p api.PublishParams) error {
+func (x *tracks) check(role api.Role, replaced *model.Device, have []*model.Track, p api.PublishParams) error {
 	source := cmp.Or(p.Source, defaultSource[p.Kind])
 	switch {
 	case p.Kind != "audio" && p.Kind != "video":
@@ -60,13 +66,13 @@ func (m *Machine) checkTrack(role api.Role, replaced *model.Device, have []*mode
 		return errBadParams("stream")
 	case len(p.RIDs) > maxRIDs || slices.ContainsFunc(p.RIDs, func(r string) bool { return !ids.ValidName(r) }):
 		return errBadParams("rids")
-	case !m.cfg.Policy.MayPublish(role, source):
+	case !x.m.cfg.Policy.MayPublish(role, source):
 		return errForbidden()
-	case len(have) >= m.cfg.Policy.MaxTracks:
-		return fault.New(429, "too-many-tracks", "at most %d tracks per device", m.cfg.Policy.MaxTracks)
+	case len(have) >= x.m.cfg.Policy.MaxTracks:
+		return fault.New(429, "too-many-tracks", "at most %d tracks per device", x.m.cfg.Policy.MaxTracks)
 	case slices.ContainsFunc(have, func(k *model.Track) bool { return k.CID == p.CID }):
 		return fault.New(409, "duplicate", "this cid is published already")
-	case source == "screen" && m.screensFull(replaced):
+	case source == "screen" && x.screensFull(replaced):
 		return fault.New(409, "conflict", "another screen is being shared")
 	}
 	return nil
@@ -81,31 +87,31 @@ func kindOf(source string) string {
 
 func isScreen(source string) bool { return source == "screen" }
 
-func (m *Machine) screensFull(except *model.Device) bool {
-	limit, n := m.cfg.Policy.MaxScreens, 0
-	for _, k := range m.conf.Tracks {
-		if isScreen(k.Source) && k.Device != except && m.conf.Media[k.MS].Retiring == 0 {
+func (x *tracks) screensFull(except *model.Device) bool {
+	limit, n := x.m.cfg.Policy.MaxScreens, 0
+	for _, k := range x.m.conf.Tracks {
+		if isScreen(k.Source) && k.Device != except && x.m.conf.Media[k.MS].Retiring == 0 {
 			n++
 		}
 	}
 	return limit > 0 && n >= limit
 }
 
-// addTrack announces a checked track. It is flagged as muted by the focus when
+// add announces a checked track. It is flagged as muted by the focus when
 // a moderator had muted this participant's source before.
-func (m *Machine) addTrack(t *turn, d *model.Device, p api.PublishParams) *model.Track {
+func (x *tracks) add(t *turn, d *model.Device, p api.PublishParams) *model.Track {
 	source := cmp.Or(p.Source, defaultSource[p.Kind])
 	k := &model.Track{
-		ID: m.cfg.IDs.Track(), CID: p.CID, Device: d, MS: d.MS, Kind: p.Kind, Source: source,
-		Label: labels[source], Stream: m.stream(d, p.Stream, source), SrcID: m.cfg.IDs.Source(),
+		ID: x.m.cfg.IDs.Track(), CID: p.CID, Device: d, MS: d.MS, Kind: p.Kind, Source: source,
+		Label: labels[source], Stream: x.stream(d, p.Stream, source), SrcID: x.m.cfg.IDs.Source(),
 		RIDs: p.RIDs, State: model.TrackAnnounced, SelfMuted: p.Muted,
-		FocusMuted: d.Part.FocusMuted[source], Order: m.nextOrder(),
+		FocusMuted: d.Part.FocusMuted[source], Order: x.m.nextOrder(),
 	}
-	m.conf.Tracks[k.ID] = k
-	ms := m.conf.Media[d.MS]
+	x.m.conf.Tracks[k.ID] = k
+	ms := x.m.conf.Media[d.MS]
 	ms.Tracks = append(ms.Tracks, k)
 	t.touchTrack(k)
-	m.settleStatus(d)
+	x.settle(d)
 	t.event("track.published", map[string]any{
 		"track": k.ID, "user": d.Part.User, "device": d.ID, "kind": k.Kind, "source": k.Source,
 		"label": k.Label, "stream": k.Stream,
@@ -115,7 +121,7 @@ func (m *Machine) addTrack(t *turn, d *model.Device, p api.PublishParams) *model
 
 // stream names the synchronisation group: tracks of one msid stream of the
 // client, or by default camera with microphone and screen with its sound.
-func (m *Machine) stream(d *model.Device, wish, source string) ids.Stream {
+func (x *tracks) stream(d *model.Device, wish, source string) ids.Stream {
 	key := cmp.Or(wish, map[bool]string{true: "screen", false: "user"}[isScreen(source) || source == "screenAudio"])
 	if d.Streams == nil {
 		d.Streams = map[string]ids.Stream{}
@@ -123,8 +129,8 @@ func (m *Machine) stream(d *model.Device, wish, source string) ids.Stream {
 	if s, ok := d.Streams[key]; ok {
 		return s
 	}
-	s := m.cfg.IDs.Stream()
-	if len(d.Streams) < 2*m.cfg.Policy.MaxTracks { // a client that invents names gets ungrouped streams
+	s := x.m.cfg.IDs.Stream()
+	if len(d.Streams) < 2*x.m.cfg.Policy.MaxTracks { // a client that invents names gets ungrouped streams
 		d.Streams[key] = s
 	}
 	return s
@@ -141,26 +147,26 @@ func unpublish(m *Machine, t *turn, p api.TrackParams) (any, error) {
 	if err := t.fresh(k.Rev); err != nil {
 		return nil, err
 	}
-	m.endTrack(t, k, "unpublished")
+	m.tracks.end(t, k, "unpublished")
 	return done(), nil
 }
 
-// endTrack ends a track for good, and every subscription to it.
-func (m *Machine) endTrack(t *turn, k *model.Track, reason string) {
+// end ends a track for good, and every subscription to it.
+func (x *tracks) end(t *turn, k *model.Track, reason string) {
 	k.State = model.TrackEnded
-	delete(m.conf.Tracks, k.ID)
-	if s := m.conf.Media[k.MS]; s != nil {
+	delete(x.m.conf.Tracks, k.ID)
+	if s := x.m.conf.Media[k.MS]; s != nil {
 		s.Tracks = slices.DeleteFunc(s.Tracks, func(o *model.Track) bool { return o == k })
 		if len(s.Past) < rememberTracks {
 			s.Past[k.CID] = true
 		}
 	}
-	m.ended.add(k.ID)
+	x.ended.add(k.ID)
 	t.touch(k.Device.Part)
-	m.settleStatus(k.Device)
+	x.settle(k.Device)
 	t.effect(EndTrack{k.ID, k.MS})
-	for _, s := range m.subsTo(k) {
-		m.dropSub(t, s)
+	for _, s := range x.m.subs.to(k) {
+		x.m.subs.drop(t, s)
 	}
 	t.event("track.ended", map[string]any{
 		"track": k.ID, "user": k.Device.Part.User, "device": k.Device.ID, "reason": reason,
@@ -168,7 +174,7 @@ func (m *Machine) endTrack(t *turn, k *model.Track, reason string) {
 }
 
 func mute(m *Machine, t *turn, p api.MuteParams) (any, error) {
-	k, err := m.muteTarget(t, p)
+	k, err := m.tracks.muteTarget(t, p)
 	if err != nil {
 		return nil, err
 	}
@@ -187,12 +193,12 @@ func mute(m *Machine, t *turn, p api.MuteParams) (any, error) {
 	if k.Device != t.dev {
 		k.Device.Part.FocusMuted[k.Source] = true
 	}
-	m.muteChanged(t, k, was)
+	m.tracks.muteChanged(t, k, was)
 	return done(), nil
 }
 
 func unmute(m *Machine, t *turn, p api.MuteParams) (any, error) {
-	k, err := m.muteTarget(t, p)
+	k, err := m.tracks.muteTarget(t, p)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +206,7 @@ func unmute(m *Machine, t *turn, p api.MuteParams) (any, error) {
 		return nil, err
 	}
 	if k.Device == t.dev {
-		return m.unmuteSelf(t, k)
+		return m.tracks.unmuteSelf(t, k)
 	}
 	was := k.Muted()
 	if !k.SelfMuted && !k.FocusMuted {
@@ -209,7 +215,7 @@ func unmute(m *Machine, t *turn, p api.MuteParams) (any, error) {
 	if k.FocusMuted {
 		k.FocusMuted = false
 		delete(k.Device.Part.FocusMuted, k.Source)
-		m.muteChanged(t, k, was)
+		m.tracks.muteChanged(t, k, was)
 	}
 	if k.SelfMuted { // nobody but its owner opens a microphone
 		t.tell(k.Device.Session, "unmute.requested", map[string]any{"track": k.ID})
@@ -217,7 +223,7 @@ func unmute(m *Machine, t *turn, p api.MuteParams) (any, error) {
 	return done(), nil
 }
 
-func (m *Machine) unmuteSelf(t *turn, k *model.Track) (any, error) {
+func (x *tracks) unmuteSelf(t *turn, k *model.Track) (any, error) {
 	if k.FocusMuted {
 		return nil, fault.New(403, "focus-muted", "a moderator muted this track")
 	}
@@ -225,16 +231,16 @@ func (m *Machine) unmuteSelf(t *turn, k *model.Track) (any, error) {
 		return already(), nil
 	}
 	k.SelfMuted = false
-	m.muteChanged(t, k, true)
+	x.muteChanged(t, k, true)
 	return done(), nil
 }
 
 // muteTarget finds the track and checks that the caller may touch its flags.
-func (m *Machine) muteTarget(t *turn, p api.MuteParams) (*model.Track, error) {
+func (x *tracks) muteTarget(t *turn, p api.MuteParams) (*model.Track, error) {
 	id := ids.Track(p.Track)
-	k := m.conf.Tracks[id]
+	k := x.m.conf.Tracks[id]
 	switch {
-	case k == nil && m.ended.has(id):
+	case k == nil && x.ended.has(id):
 		return nil, errTrackEnded()
 	case k == nil:
 		return nil, errNoTrack()
@@ -244,9 +250,9 @@ func (m *Machine) muteTarget(t *turn, p api.MuteParams) (*model.Track, error) {
 	return k, nil
 }
 
-func (m *Machine) muteChanged(t *turn, k *model.Track, was bool) {
+func (x *tracks) muteChanged(t *turn, k *model.Track, was bool) {
 	t.touchTrack(k)
-	m.settleStatus(k.Device)
+	x.settle(k.Device)
 	if k.Muted() != was {
 		t.effect(MuteTrack{k.ID, k.Muted()})
 	}
@@ -255,13 +261,13 @@ func (m *Machine) muteChanged(t *turn, k *model.Track, was bool) {
 	})
 }
 
-// settleStatus derives muted-via-focus: every published medium is focus-muted.
-func (m *Machine) settleStatus(d *model.Device) {
+// settle derives muted-via-focus: every published medium is focus-muted.
+func (x *tracks) settle(d *model.Device) {
 	if d.Status != model.Connected && d.Status != model.MutedViaFocus {
 		return
 	}
 	n, muted := 0, 0
-	for _, k := range m.tracksOf(d.MS) {
+	for _, k := range x.of(d.MS) {
 		n++
 		if k.FocusMuted {
 			muted++
@@ -273,18 +279,18 @@ func (m *Machine) settleStatus(d *model.Device) {
 	}
 }
 
-// tracksOf lists the tracks of a media session in order of publishing.
-func (m *Machine) tracksOf(id ids.MediaSession) []*model.Track {
-	if s := m.conf.Media[id]; s != nil {
+// of lists the tracks of a media session in order of publishing.
+func (x *tracks) of(id ids.MediaSession) []*model.Track {
+	if s := x.m.conf.Media[id]; s != nil {
 		return slices.Clone(s.Tracks)
 	}
 	return nil
 }
 
-// boundTracks lists every track that can be received, in order of publishing.
-func (m *Machine) boundTracks() []*model.Track {
+// bound lists every track that can be received, in order of publishing.
+func (x *tracks) bound() []*model.Track {
 	var out []*model.Track
-	for _, k := range m.conf.Tracks {
+	for _, k := range x.m.conf.Tracks {
 		if k.Bound() {
 			out = append(out, k)
 		}
