@@ -22,6 +22,8 @@ type Conference struct {
 	Tracks        map[ids.Track]*Track
 	Subscriptions map[ids.Subscription]*Subscription
 	Media         map[ids.MediaSession]*MediaSession
+
+	changes changes
 }
 
 // NewConference returns a scheduled conference with nobody in it.
@@ -50,6 +52,8 @@ type Participant struct {
 	// FocusMuted holds the sources a moderator muted. It outlives tracks, so
 	// that coming back with a fresh track does not open the microphone.
 	FocusMuted map[string]bool
+	// Anonymous: others than moderators see an alias instead of user and name.
+	Anonymous bool
 }
 
 // Live reports whether any device of the participant is live.
@@ -82,11 +86,18 @@ type Device struct {
 	LeftAt   clock.Time
 	Suspend  clock.Time // when the channel was lost; zero: it is up
 
+	Dialog *Dialog // of a SIP leg; nil: none
+
 	Subscribe string                // auto, none, slots
 	MS        ids.MediaSession      // the current one toward the server
 	Media     []*MediaSession       // all that are open, oldest first
 	Receives  map[string]int        // live subscriptions by label, for media/status
 	Streams   map[string]ids.Stream // by the client's msid stream, or "user" and "screen"
+}
+
+// Dialog names the SIP dialog of a device (RFC 4575, section 5.7.8).
+type Dialog struct {
+	CallID, FromTag, ToTag string
 }
 
 // MediaSession is one offer/answer history of a device, carried by one connection.
