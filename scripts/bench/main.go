@@ -24,6 +24,7 @@ type options struct {
 	jsonPath  string
 	cpu       int
 	genCPU    int
+	nice      int
 	idle      int
 	port      int
 	publisher int // bit/s of video
@@ -74,6 +75,7 @@ func main() {
 	flag.StringVar(&o.jsonPath, "json", "", "also write the result to this file")
 	flag.IntVar(&o.cpu, "cpu", 0, "core of the server and of the bare sender")
 	flag.IntVar(&o.genCPU, "gen-cpu", 1, "core of generator and receivers")
+	flag.IntVar(&o.nice, "nice", 0, "niceness of everything; negative needs root and helps against neighbours")
 	flag.IntVar(&o.idle, "idle", 1000, "idle subscribers whose memory is weighed; 0: none")
 	flag.IntVar(&o.port, "port", 18480, "first of three loopback ports to use")
 	flag.IntVar(&o.publisher, "video-bitrate", 2_000_000, "bit/s of one publisher's video: 6 to 8 packets a frame")

@@ -37,8 +37,12 @@ type server struct {
 }
 
 // pinned runs a program on one core.
-func pinned(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(cpu), name}, args...)...)
+func (t *tools) pinned(ctx context.Context, cpu int, name string, args ...string) *exec.Cmd {
+	args = append([]string{"-c", strconv.Itoa(cpu), name}, args...)
+	cmd := exec.CommandContext(ctx, "taskset", args...)
+	if t.nice != 0 {
+		cmd = exec.CommandContext(ctx, "nice", append([]string{"-n", strconv.Itoa(t.nice), "taskset"}, args...)...)
+	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopPatience
 	return cmd
@@ -51,7 +55,7 @@ func (t *tools) start(ctx context.Context, binary string) (*server, error) {
 	if err := os.RemoveAll(data); err != nil {
 		return nil, err
 	}
-	s.cmd = pinned(ctx, t.cpu, binary, "serve", "--dev", "--http", at(0), "--admin", at(1), "--udp", at(2), "--data", data,
+	s.cmd = t.pinned(ctx, t.cpu, binary, "serve", "--dev", "--http", at(0), "--admin", at(1), "--udp", at(2), "--data", data,
 		"--workers", "1", "--log-level", "error", "--limits.half-open", "500", "--limits.participants", "5000", "--limits.per-address", "5000")
 	log := &tail{}
 	s.cmd.Stdout, s.cmd.Stderr = log, log
@@ -102,7 +106,7 @@ func (t *tools) drive(ctx context.Context, binary string, args ...string) (*load
 		"--json", file, "--video-bitrate", strconv.Itoa(t.publisher),
 	}, args...)
 	// Always this tree's generator, whatever server it drives.
-	cmd := pinned(ctx, t.genCPU, t.server, args...)
+	cmd := t.pinned(ctx, t.genCPU, t.server, args...)
 	log := &tail{}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
@@ -139,8 +143,8 @@ func (t *tools) forward(ctx context.Context, binary string, f forwarding) (*load
 		if r.PacketsIn == 0 {
 			return nil, errors.New("nothing was forwarded")
 		}
-		say("  %.2f µs per packet, %.2f datagrams per message, %d lost, p50 %.2f ms, p99 %.2f ms, generator %.0f %%",
-			r.CPUPerPacket, r.Server.PerMessage, r.Lost, r.LatencyP50, r.LatencyP99, r.GeneratorBusy)
+		say("  %.2f µs per packet, %.2f datagrams per message, %d lost, p50 %.2f ms, p99 %.2f ms, generator %.0f %%, waits %.1f %% and %.1f %%",
+			r.CPUPerPacket, r.Server.PerMessage, r.Lost, r.LatencyP50, r.LatencyP99, r.GeneratorBusy, r.ServerWait, r.GeneratorWait)
 		if r.GeneratorBusy <= tooBusy {
 			return r, nil
 		}
@@ -176,7 +180,7 @@ func (t *tools) floors(ctx context.Context, row *row, r *load.Report, f forwardi
 // bare returns µs per datagram, sendto one by one and as runs of k.
 func (t *tools) bare(ctx context.Context, receivers, size, k int) (one, run float64, err error) {
 	sizes := strings.TrimSuffix(strings.Repeat(strconv.Itoa(size)+",", k), ",")
-	cmd := exec.CommandContext(ctx, t.floor, "-receivers", strconv.Itoa(receivers), "-sizes", sizes, "-rounds", "5",
+	cmd := t.pinned(ctx, t.cpu, t.floor, "-receivers", strconv.Itoa(receivers), "-sizes", sizes, "-rounds", "5",
 		"-flushes", strconv.Itoa(max(10, 12000/receivers/k)), "-cpu", strconv.Itoa(t.cpu), "-recv-cpu", strconv.Itoa(t.genCPU))
 	cmd.Stderr = os.Stderr
 	b, err := cmd.Output()

@@ -42,6 +42,8 @@ type row struct {
 	Allocs     float64        `json:"allocsPerForwardedPacket"`
 	GCs        uint32         `json:"gcs"` // all rounds
 	Generator  float64        `json:"generatorBusyPercent"`
+	Wait       float64        `json:"serverWaitPercent"`
+	GenWait    float64        `json:"generatorWaitPercent"`
 	Runs       []*load.Report `json:"runs"`
 	floors     [][2]float64   // sendto, runs
 }
@@ -108,6 +110,8 @@ func (r *result) finish() {
 		x.P99 = of(func(l *load.Report) float64 { return l.LatencyP99 })
 		x.Allocs = of(func(l *load.Report) float64 { return l.Server.AllocsPerFwd })
 		x.Generator = of(func(l *load.Report) float64 { return l.GeneratorBusy })
+		x.Wait = of(func(l *load.Report) float64 { return l.ServerWait })
+		x.GenWait = of(func(l *load.Report) float64 { return l.GeneratorWait })
 		for _, run := range x.Runs {
 			x.Lost += run.Lost
 			x.Packets += run.PacketsIn
@@ -135,11 +139,11 @@ func (r *result) print(to io.Writer) {
 		r.CPU, r.Kernel, r.Go, r.LoadAvg, r.Rounds, r.Measured)
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if len(r.Rows) > 0 {
-		fmt.Fprintln(w, "forwarding\tµs CPU/packet\tbare GSO\tratio\tbare sendto\tratio\tper message\tp50 ms\tp99 ms\tlost\tallocs/packet\tGCs\tgenerator\t")
+		fmt.Fprintln(w, "forwarding\tµs CPU/packet\tbare GSO\tratio\tbare sendto\tratio\tper message\tp50 ms\tp99 ms\tlost\tallocs/packet\tGCs\tgenerator\twaits\t")
 	}
 	for _, x := range r.Rows {
-		fmt.Fprintf(w, "%s\t%.2f\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%d of %d\t%.4f\t%d\t%.0f %%\t\n", x.Name, x.CPU, num(x.Floor), num(x.FloorRatio),
-			num(x.One), num(x.OneRatio), x.PerMessage, x.P50, x.P99, x.Lost, x.Packets, x.Allocs, x.GCs, x.Generator)
+		fmt.Fprintf(w, "%s\t%.2f\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%d of %d\t%.4f\t%d\t%.0f %%\t%.1f %%, %.1f %%\t\n", x.Name, x.CPU, num(x.Floor), num(x.FloorRatio),
+			num(x.One), num(x.OneRatio), x.PerMessage, x.P50, x.P99, x.Lost, x.Packets, x.Allocs, x.GCs, x.Generator, x.Wait, x.GenWait)
 	}
 	_ = w.Flush()
 	r.pairs(to)
