@@ -9,6 +9,10 @@
 //
 //	floor -receivers 100 -sizes 1100,1100,1100,1101,1101,1101 -cpu 0 -recv-cpu 1
 //
+// Without -interval it sends without pause: everything is hot and the receiver
+// never sleeps. With -interval the same flushes leave at a server's pace, so
+// that caches are cold and the receiver has to be woken, at the sender's cost.
+//
 // On loopback the sender also pays the kernel's receive path. It is not a part
 // of the server and is not installed with it.
 package main

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +30,7 @@ type options struct {
 	gro       bool
 	cpu       int
 	recvCPU   int
+	interval  time.Duration
 }
 
 func parse(args []string) (o options, err error) {
@@ -41,6 +44,7 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.rounds, "rounds", 9, "rounds of each mode, interleaved; the median counts")
 	f.BoolVar(&o.gro, "gro", false, "receivers ask for UDP_GRO")
 	f.IntVar(&o.cpu, "cpu", -1, "pin the sender to this CPU")
+	f.DurationVar(&o.interval, "interval", 0, "from flush to flush, asleep between: receivers and caches go cold as a server's do; 0: no pause")
 	f.IntVar(&o.recvCPU, "recv-cpu", -1, "pin the receiver to this CPU")
 	if err = f.Parse(args); err != nil {
 		return o, err
@@ -128,7 +132,7 @@ func measure(o options) error {
 		results[i].NsPerDatagram, results[i].Min, results[i].Max = costs[i][n/2], costs[i][0], costs[i][n-1]
 	}
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{
-		"receivers": o.receivers, "sizes": o.sizes, "rounds": o.rounds, "gro": o.gro, "results": results,
+		"receivers": o.receivers, "sizes": o.sizes, "rounds": o.rounds, "gro": o.gro, "interval_ms": o.interval.Seconds() * 1000, "results": results,
 	})
 }
 
@@ -177,8 +181,13 @@ func (c *child) stop() {
 // timed runs one round and returns CPU nanoseconds and datagrams received.
 func (c *child) timed(o options, send func()) (ns float64, got int, err error) {
 	before := cpuTime()
-	for range o.flushes {
+	start := time.Now()
+	for i := range o.flushes {
 		send()
+		if wait := time.Until(start.Add(time.Duration(i+1) * o.interval)); o.interval > 0 && wait > 0 {
+			t := unix.NsecToTimespec(int64(wait))
+			_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0) // the runtime's timers would be measured too
+		}
 	}
 	ns = float64(cpuTime() - before)
 	if _, err = c.in.WriteString("\n"); err != nil {

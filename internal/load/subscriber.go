@@ -157,7 +157,7 @@ func (s *subscriber) repair(now clock.Time) {
 	s.mu.Lock()
 	s.buf = s.buf[:0]
 	for _, st := range s.streams {
-		if !st.nackOK || now.Sub(st.nacked) < nackEvery {
+		if !st.nackOK || st.Lost() == 0 || now.Sub(st.nacked) < nackEvery {
 			continue
 		}
 		if n := st.Missing(s.seqs[:], nackAfter); n > 0 {

@@ -58,6 +58,10 @@ func (b *bell) arm(c net.Conn, deadline time.Time) (ok bool, err error) {
 // over is told of a time-out: a bell may have moved the deadline meanwhile.
 func (b *bell) over() { b.set = false }
 
+// receiveBuffer lets a peer that is held up by its neighbours for a second lose
+// nothing that it would then blame on the server.
+const receiveBuffer = 1 << 20
+
 type udpConn struct {
 	*net.UDPConn
 	bell bell
@@ -73,6 +77,7 @@ func dialUDP(bind netip.Addr, server netip.AddrPort) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	_ = u.SetReadBuffer(receiveBuffer) // a wish
 	c := &udpConn{UDPConn: u}
 	if err := c.in.init(u); err != nil {
 		_ = u.Close()
