@@ -48,7 +48,8 @@ type Policy struct {
 	OneScreen      *bool    `json:"oneScreen,omitempty"`      // one screen share at a time
 	FloorAlgorithm string   `json:"floorAlgorithm,omitempty"` // moderator-controlled, FCFS
 	MaxFloorUsers  *int     `json:"maxFloorUsers,omitempty"`
-	Floors         []string `json:"floors,omitempty"` // labels with a floor, e.g. "a0", "s0"
+	FloorMutes     *bool    `json:"floorMutes,omitempty"` // media of a floor's label is heard from its holders only
+	Floors         []string `json:"floors,omitempty"`     // labels with a floor, e.g. "a0", "s0"
 	Topology       string   `json:"topology,omitempty"`
 }
 
@@ -83,6 +84,25 @@ type AdmitParams struct {
 	All    bool     `json:"all,omitempty"`
 	Role   Role     `json:"role,omitempty"`
 	Reason string   `json:"reason,omitempty"`
+}
+
+// LobbyOutcome says what became of one who waited in the lobby.
+type LobbyOutcome struct {
+	Part    string `json:"part"`
+	Code    int    `json:"code"`    // 200, or 409: somebody was faster
+	Outcome string `json:"outcome"` // admitted, rejected, left
+}
+
+// LobbyResult of lobby.admit and lobby.reject.
+type LobbyResult struct {
+	Parts   []LobbyOutcome `json:"parts,omitempty"`
+	Already bool           `json:"already,omitempty"` // nobody waits
+}
+
+// HandResult of hand.raise: the place in the row of raised hands, 1 is first.
+type HandResult struct {
+	Rank    int  `json:"rank,omitempty"`
+	Already bool `json:"already,omitempty"`
 }
 
 // SetRoleParams of participant.setRole.
@@ -198,7 +218,10 @@ type DeviceParams struct {
 	Codecs []string          `json:"codecs,omitempty"`
 }
 
-// MuteManyParams are the members of track.mute beyond MuteParams, for moderators.
+// MuteManyParams of track.mute and track.unmute. One track by name; or what the
+// caller (or, for moderators, Part) publishes of a medium; or with Scope all or
+// others, for moderators, the medium of everybody, which holds for tracks to
+// come too until track.unmute with the same scope lifts it.
 type MuteManyParams struct {
 	Track  string `json:"track,omitempty"`
 	Part   string `json:"part,omitempty"`
@@ -219,6 +242,18 @@ type ChatParams struct {
 	To      []string `json:"to,omitempty"`
 	ReplyTo string   `json:"replyTo,omitempty"`
 	CID     string   `json:"cid,omitempty"`
+}
+
+// ChatReceipt is the result of chat.send given as a request.
+type ChatReceipt struct {
+	ID string `json:"id"`
+	At string `json:"at"`
+}
+
+// ChatHistory is the body of the notify that follows a subscription to package
+// chat: what was written lately and is for this person, oldest first.
+type ChatHistory struct {
+	Messages []ChatMessage `json:"messages"`
 }
 
 // ChatMessage is the body of event chat.message; id and time are the server's.

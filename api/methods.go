@@ -51,6 +51,9 @@ type JoinParams struct {
 	// "none" to nothing; "slots" fills the offer's recvonly sections one by one
 	// in order of joining, then switches them by active speaker (WHEP).
 	Subscribe string `json:"subscribe,omitempty"`
+	// Takeover: in a conference of one device per person, this one takes the
+	// place of the other rather than being refused.
+	Takeover bool `json:"takeover,omitempty"`
 }
 
 // JoinResult of conference.join.
@@ -183,9 +186,7 @@ type Done struct {
 }
 
 // MuteParams of track.mute and track.unmute.
-type MuteParams struct {
-	Track string `json:"track,omitempty"`
-}
+type MuteParams = MuteManyParams
 
 // MediaNeeded is event media.needed: how many recvonly sections of each kind
 // the client's next offer for MS should have in all.

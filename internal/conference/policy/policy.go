@@ -23,6 +23,10 @@ type Policy struct {
 	Takeover   time.Duration // the old connection of a replaced session stays at most
 	MaxEnding  time.Duration // announced end: at most this far ahead
 	RestartMax time.Duration // an ICE restart that never came is forgotten
+	Unpublish  time.Duration // tracks of who lost the right to publish end after it
+	MaxLobby   int           // who may wait at a time
+
+	Settings
 }
 
 // Default returns the rules of section 3 and 4.3 of the protocol.
@@ -31,6 +35,8 @@ func Default() Policy {
 		MaxUsers: 1000, MaxTracks: 25, MaxSubs: 200, MaxScreens: 1,
 		EmptyAfter: 300 * time.Second, Grace: 30 * time.Second, Linger: 30 * time.Second,
 		Takeover: 5 * time.Second, MaxEnding: 10 * time.Minute, RestartMax: 15 * time.Second,
+		Unpublish: 5 * time.Second, MaxLobby: 200,
+		Settings: Settings{Chat: true, FloorAlgorithm: ModeratorControlled, MaxFloorUsers: 1},
 	}
 }
 

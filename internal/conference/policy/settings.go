@@ -1,0 +1,139 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"parley/api"
+	"parley/internal/base/fault"
+)
+
+// Floor algorithms (RFC 6501, section 4.5.7).
+const (
+	ModeratorControlled = "moderator-controlled"
+	FCFS                = "FCFS" // first come, first served
+)
+
+// Settings are the rules that people set for their conference, by
+// conference.setPolicy or in its definition. See [Policy.With].
+type Settings struct {
+	Lobby          bool   // newcomers below presenter wait for a moderator
+	WaitModerator  bool   // they wait until a moderator is there
+	SingleDevice   bool   // a person's second device is refused, or takes over
+	AllowSidebars  bool   // by anyone joined
+	AllowInvite    bool   // by anyone joined
+	Chat           bool   // attendees may write
+	FloorAlgorithm string // of all floors
+	MaxFloorUsers  int    // holders of one floor at a time
+	FloorMutes     bool   // media of a floor's label is heard from its holders only
+	Floors         string // labels with a floor, sorted, separated by spaces
+	Topology       string
+}
+
+// maxFloorUsers bounds the holders of a floor; more is no floor any more.
+const maxFloorUsers = 100
+
+// With returns the rules with a conference's own put over them. Nil members
+// leave what was. Nobody may allow more users than the house does.
+func (p Policy) With(a api.Policy, house Policy) (Policy, error) {
+	set(&p.Lobby, a.Lobby)
+	set(&p.WaitModerator, a.WaitModerator)
+	set(&p.SingleDevice, a.SingleDevice)
+	set(&p.AllowSidebars, a.AllowSidebars)
+	set(&p.AllowInvite, a.AllowInvite)
+	set(&p.Chat, a.Chat)
+	set(&p.FloorMutes, a.FloorMutes)
+	set(&p.MaxFloorUsers, a.MaxFloorUsers)
+	set(&p.MaxUsers, a.MaxUsers)
+	if a.OneScreen != nil {
+		p.MaxScreens = 0
+		if *a.OneScreen {
+			p.MaxScreens = 1
+		}
+	}
+	if a.FloorAlgorithm != "" {
+		p.FloorAlgorithm = a.FloorAlgorithm
+	}
+	if a.Topology != "" {
+		p.Topology = a.Topology
+	}
+	if a.Floors != nil {
+		p.Floors = strings.Join(slices.Compact(slices.Sorted(slices.Values(a.Floors))), " ")
+	}
+	return p, p.check(house)
+}
+
+func set[T any](to *T, v *T) {
+	if v != nil {
+		*to = *v
+	}
+}
+
+func (p Policy) check(house Policy) error {
+	bad := func(what string) error { return fault.New(400, "bad-request", "%s", what) }
+	for _, l := range p.FloorLabels() {
+		if !slices.Contains(floorLabels, l) {
+			return bad("floors: no such label")
+		}
+	}
+	switch {
+	case p.FloorAlgorithm != ModeratorControlled && p.FloorAlgorithm != FCFS:
+		return bad("floorAlgorithm")
+	case p.MaxFloorUsers < 1 || p.MaxFloorUsers > maxFloorUsers:
+		return bad("maxFloorUsers")
+	case p.MaxUsers < 1 && house.MaxUsers > 0 || p.MaxUsers < 0 || house.MaxUsers > 0 && p.MaxUsers > house.MaxUsers:
+		return bad("maxUsers is more than this server allows, or none")
+	case len(p.Topology) > 32 || strings.ContainsFunc(p.Topology, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return bad("topology")
+	}
+	return nil
+}
+
+var floorLabels = []string{"a0", "v0", "s0", "sa0"}
+
+// FloorLabels lists the labels that have a floor, sorted.
+func (s Settings) FloorLabels() []string { return strings.Fields(s.Floors) }
+
+// HasFloor reports whether a label has a floor.
+func (s Settings) HasFloor(label string) bool { return slices.Contains(s.FloorLabels(), label) }
+
+// API returns all settings in the form they are set in.
+func (p Policy) API() api.Policy {
+	one := p.MaxScreens == 1
+	return api.Policy{
+		Lobby: &p.Lobby, WaitModerator: &p.WaitModerator, MaxUsers: &p.MaxUsers, SingleDevice: &p.SingleDevice,
+		AllowSidebars: &p.AllowSidebars, AllowInvite: &p.AllowInvite, Chat: &p.Chat, OneScreen: &one,
+		FloorAlgorithm: p.FloorAlgorithm, MaxFloorUsers: &p.MaxFloorUsers, FloorMutes: &p.FloorMutes,
+		Floors: p.FloorLabels(), Topology: p.Topology,
+	}
+}
+
+// Waits reports whether a newcomer with this grant waits in the lobby. An
+// invitation as presenter or more is a moderator's word already; a token that
+// grants no more than the lobby waits in any conference.
+func (p Policy) Waits(granted api.Role, moderated bool) bool {
+	switch {
+	case granted == api.RoleLobby:
+		return true
+	case AtLeast(granted, api.RolePresenter):
+		return false
+	}
+	return p.Lobby || p.WaitModerator && !moderated
+}
+
+// MayChat reports whether role r may write to the others. Observers only read.
+func (p Policy) MayChat(r api.Role) bool {
+	if p.Chat {
+		return AtLeast(r, api.RoleAttendee)
+	}
+	return AtLeast(r, api.RolePresenter)
+}
+
+// MaySetRole reports whether role by may turn a participant of role from into
+// role to: owners all, moderators what is below their own.
+func MaySetRole(by, from, to api.Role) bool {
+	if by == api.RoleOwner {
+		return true
+	}
+	return by == api.RoleModerator && !AtLeast(from, api.RoleModerator) && !AtLeast(to, api.RoleModerator)
+}
