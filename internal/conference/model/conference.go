@@ -9,19 +9,26 @@ import (
 // Conference is one instance of a conference. The zero maps are not usable;
 // see [NewConference].
 type Conference struct {
-	ID      ids.Conference
-	URI     string
-	Title   string
-	Phase   Phase
-	Locked  bool
-	Rev     uint64 // one step per commit
-	Creator string // user entity
-	Since   clock.Time
+	ID     ids.Conference
+	URI    string
+	Title  string
+	Phase  Phase
+	Locked bool
+	// Returning: while locked, one who left within the grace may come back.
+	Returning bool
+	Rev       uint64 // one step per commit
+	Creator   string // user entity
+	Since     clock.Time
 
 	Participants  map[string]*Participant // by user entity
 	Tracks        map[ids.Track]*Track
 	Subscriptions map[ids.Subscription]*Subscription
 	Media         map[ids.MediaSession]*MediaSession
+
+	Lobby      int             // who wait now
+	Floors     []Floor         // in order of label
+	JoinMuted  map[string]bool // by kind of medium: new tracks start muted by the focus
+	Conditions api.Policy      // the settings in force, as people see them
 
 	changes changes
 }
@@ -34,6 +41,7 @@ func NewConference(id ids.Conference, uri string) *Conference {
 		Tracks:        map[ids.Track]*Track{},
 		Subscriptions: map[ids.Subscription]*Subscription{},
 		Media:         map[ids.MediaSession]*MediaSession{},
+		JoinMuted:     map[string]bool{},
 	}
 }
 
@@ -52,8 +60,34 @@ type Participant struct {
 	// FocusMuted holds the sources a moderator muted. It outlives tracks, so
 	// that coming back with a fresh track does not open the microphone.
 	FocusMuted map[string]bool
+	Hand       clock.Time // when it was raised; zero: it is down
+	HandRank   int        // place in the row of raised hands, 1 is first
+	Mood       Mood
+	AdmittedBy string // user entity of the moderator who let this one in
 	// Anonymous: others than moderators see an alias instead of user and name.
 	Anonymous bool
+}
+
+// Mood is what a person says about their presence in the sense of chat
+// programs: active, away, busy.
+type Mood struct {
+	State  string
+	Note   string
+	Typing bool
+}
+
+// Floor is the right over a medium (RFC 8855) and who has or wants it.
+type Floor struct {
+	Label    string
+	Requests []FloorRequest // holders first, then the queue in order, then what waits for a chair
+}
+
+// FloorRequest is one request that has not ended.
+type FloorRequest struct {
+	ID     string
+	User   string
+	Status FloorStatus
+	Queue  int // place in the queue, 1 is next; 0: not in it
 }
 
 // Live reports whether any device of the participant is live.
@@ -130,9 +164,30 @@ type Track struct {
 	RIDs       []string
 	State      TrackState
 	SelfMuted  bool
-	FocusMuted bool
-	Order      uint64 // order of publishing, never reused
+	FocusMuted bool        // derived: anything holds it
+	Held       Hold        // why the focus mutes it
+	Asked      ids.Session // of the moderator who asked for its unmuting; empty: none waits
+	Order      uint64      // order of publishing, never reused
 	Rev        uint64
+}
+
+// Hold is a set of reasons for which the focus mutes a track.
+type Hold uint8
+
+// Reasons. Only the first is a moderator's to lift.
+const (
+	HeldByModerator Hold = 1 << iota
+	HeldByFloor          // its label has a floor that its person does not hold
+	HeldByRole           // its person lost the right to publish it; it ends soon
+)
+
+// Hold sets or clears one reason.
+func (t *Track) Hold(why Hold, on bool) {
+	t.Held &^= why
+	if on {
+		t.Held |= why
+	}
+	t.FocusMuted = t.Held != 0
 }
 
 // Muted reports whether nobody may receive the track: either flag is enough.

@@ -9,11 +9,15 @@
 //
 //	Conference    scheduled ─start→ active ─end, afterS→ ending ─last left, time→ ended
 //	                                active ─end, empty 300 s──────────────────→ ended
-//	Participant   joining ─→ joined ─last device gone→ left ─30 s→ (row removed)
-//	Device        connected ⇄ muted-via-focus ─leave, failure, end→ disconnected ─30 s→ (row removed)
+//	Participant   joining ─→ (lobby ─admit→) joined ─last device gone→ left ─30 s→ (row removed)
+//	                         lobby ─reject, expel→ left; lobby ─leaves→ (row removed)
+//	Device        on-hold (lobby) ─admit→ connected; on-hold ─reject→ disconnected
+//	              connected ⇄ muted-via-focus ─leave, failure, end→ disconnected ─30 s→ (row removed)
 //	Connection    new ─offer→ connecting ─→ connected ⇄ disconnected ─→ failed ─30 s→ closed
 //	                                                     failed ─offer→ new (another connection)
 //	MediaSession  stable ─offer→ have-remote-offer ─answer, refusal→ stable ─→ closed
 //	Track         announced ─first packet→ live ─unpublish, BYE, device gone→ ended
+//	FloorRequest  pending ─chair→ granted, denied; accepted ─next→ granted; granted ─→ released, revoked
+//	              pending, accepted ─own release, gone→ cancelled
 //	Subscription  requested ─section→ active ⇄ paused ─→ ended; requested ─no codec→ denied
 package model

@@ -110,3 +110,17 @@ const (
 	SubDenied    SubState = "denied"
 	SubEnded     SubState = "ended"
 )
+
+// FloorStatus is the life of a floor request (RFC 8855, section 5.2.5).
+type FloorStatus string
+
+// States of a floor request.
+const (
+	FloorPending   FloorStatus = "pending"  // a chair decides
+	FloorAccepted  FloorStatus = "accepted" // in the queue
+	FloorGranted   FloorStatus = "granted"
+	FloorDenied    FloorStatus = "denied"
+	FloorCancelled FloorStatus = "cancelled"
+	FloorReleased  FloorStatus = "released"
+	FloorRevoked   FloorStatus = "revoked"
+)
