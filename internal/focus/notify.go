@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -244,11 +245,11 @@ type encoded struct {
 	before, tail []byte
 }
 
-var versionMark = []byte(`"version":0`)
+var versionMark = []byte(`"version":4294967295`)
 
 func encode(d *info.Document) *encoded {
 	c := *d
-	c.Version = 0
+	c.Version = math.MaxUint32
 	b, err := json.Marshal(&c)
 	if err != nil { // our own types: strings, numbers, booleans
 		panic("focus: document does not marshal: " + err.Error())

@@ -1,6 +1,7 @@
 package info
 
 import (
+	"reflect"
 	"strconv"
 	"time"
 
@@ -8,37 +9,29 @@ import (
 	"parley/internal/conference/model"
 )
 
-// View is a class of subscribers who may see the same. There is one so far;
-// role and privacy make more of them.
-type View struct {
-	Anchor   clock.Anchor
-	MaxUsers int
-	Labels   [][3]string // label, type, text for people
-}
-
 // Build makes the full document of a conference as a view sees it. Rows that
 // have not changed since prev (may be nil) are taken over from it, and prev
-// itself is returned when nothing visible changed, so that a revision which
-// concerns nobody's document makes no notification.
+// itself is returned when nothing visible changed. It walks everybody: this is
+// the truth that the notifier's [Roster] is tested against.
 func Build(c *model.Conference, users int, v View, prev *Document) *Document {
 	if prev != nil && prev.Ext.Rev == c.Rev {
 		return prev
 	}
-	d := &Document{
-		Entity: c.URI, State: Full, Description: description(c, v),
-		ConferenceState: conferenceState(c, users),
-		Users:           &Users{State: Full, User: make(map[string]*User, len(c.Participants))},
-		Ext:             &ConferenceExt{ConferenceMembers{Rev: c.Rev}},
-	}
-	same := prev != nil && len(prev.Users.User) == len(c.Participants)
-	for key, p := range c.Participants {
+	d := Head(c, users, v)
+	d.Users = &Users{State: Full, User: make(map[string]*User, len(c.Participants))}
+	same := prev != nil
+	for _, p := range c.Participants {
+		if !v.Sees(p) {
+			continue
+		}
+		key := v.Name(c, p.User)
 		var old *User
 		if prev != nil {
 			old = prev.Users.User[key]
 		}
 		u := old
 		if old == nil || p.Rev > prev.Ext.Rev {
-			u = user(p, v)
+			u = Row(c, p, v)
 			if old != nil && diffUser(old, u) == nil {
 				u = old
 			}
@@ -49,23 +42,56 @@ func Build(c *model.Conference, users int, v View, prev *Document) *Document {
 	if prev == nil {
 		return d
 	}
-	if same {
+	if same && len(prev.Users.User) == len(d.Users.User) {
 		d.Users = prev.Users
 	}
-	ext := d.Ext
-	d.Ext = prev.Ext
-	if Diff(prev, d) == nil {
+	if d.Users == prev.Users && sameHead(prev, d) {
 		return prev
 	}
-	d.Ext = ext
 	return d
+}
+
+// Head makes everything of the document but the roster.
+func Head(c *model.Conference, users int, v View) *Document {
+	return &Document{
+		Entity: c.URI, State: Full, Description: description(c, v),
+		ConferenceState: conferenceState(c, users, v),
+		Ext:             &ConferenceExt{conferenceMembers(c, v)},
+	}
+}
+
+// sameHead reports whether two documents differ at most in their rosters and
+// in the revision, which alone is nobody's news.
+func sameHead(a, b *Document) bool {
+	x, y := *a, *b
+	x.Users, y.Users, x.Version, y.Version = nil, nil, 0, 0
+	x.Ext, y.Ext = nil, nil
+	return reflect.DeepEqual(&x, &y) && sameExt(a.Ext, b.Ext)
+}
+
+// sameExt compares without the revision.
+func sameExt(a, b *ConferenceExt) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	x, y := a.ConferenceMembers, b.ConferenceMembers
+	x.Rev, y.Rev = 0, 0
+	return reflect.DeepEqual(x, y)
+}
+
+func conferenceMembers(c *model.Conference, _ View) ConferenceMembers {
+	return ConferenceMembers{Rev: c.Rev}
 }
 
 func description(c *model.Conference, v View) *Description {
 	d := &Description{
-		DisplayText: c.Title, MaximumUserCount: uint32(v.MaxUsers),
+		DisplayText:    c.Title,
 		AvailableMedia: make(map[string]AvailableMedia, len(v.Labels)),
 		ConfURIs:       []URIEntry{{URI: c.URI, Purpose: "participation"}},
+	}
+	if v.MaxUsers > 0 {
+		n := uint32(v.MaxUsers)
+		d.MaximumUserCount = &n
 	}
 	for _, l := range v.Labels {
 		d.AvailableMedia[l[0]] = AvailableMedia{Type: l[1], DisplayText: l[2], Status: "sendrecv"}
@@ -73,31 +99,51 @@ func description(c *model.Conference, v View) *Description {
 	return d
 }
 
-func conferenceState(c *model.Conference, users int) *ConferenceState {
+// conferenceState tells who waits in the lobby no number: it is no roster, but
+// it is a part of one.
+func conferenceState(c *model.Conference, users int, v View) *ConferenceState {
 	n, active, locked := uint32(users), c.Phase == model.Active, c.Locked
-	return &ConferenceState{UserCount: &n, Active: &active, Locked: &locked}
+	s := &ConferenceState{UserCount: &n, Active: &active, Locked: &locked}
+	if v.Group == Waiting {
+		s.UserCount = nil
+	}
+	return s
 }
 
-func user(p *model.Participant, v View) *User {
+// Row makes one row of the roster as a view sees it.
+func Row(c *model.Conference, p *model.Participant, v View) *User {
 	u := &User{
 		State: Full, DisplayText: p.Name, Roles: []string{string(p.Role)},
-		Endpoint: make(map[string]*Endpoint, len(p.Devices)), Ext: &UserExt{UserMembers{Part: string(p.ID)}},
+		Endpoint: make(map[string]*Endpoint, len(p.Devices)), Ext: &UserExt{userMembers(p, v)},
+	}
+	if v.Hides(p) {
+		u.DisplayText = "Guest " + strconv.FormatUint(p.Order, 10)
 	}
 	for id, d := range p.Devices {
-		u.Endpoint[string(id)] = endpoint(d, v)
+		u.Endpoint[v.device(c, p, id)] = endpoint(c, p, d, v)
 	}
 	return u
 }
 
-func endpoint(d *model.Device, v View) *Endpoint {
+func userMembers(p *model.Participant, _ View) UserMembers {
+	return UserMembers{Part: string(p.ID)}
+}
+
+func endpoint(c *model.Conference, p *model.Participant, d *model.Device, v View) *Endpoint {
 	e := &Endpoint{
 		State: Full, DisplayText: d.Label, Status: string(d.Status), JoiningMethod: "dialed-in",
 		JoiningInfo: &Execution{When: When(v.Anchor, d.JoinedAt)},
 		Ext:         &EndpointExt{EndpointMembers{Reachability: string(d.Reach), Kind: d.Kind}},
 	}
+	if v.Hides(p) {
+		e.DisplayText = "" // the name of a device is often the name of its owner
+	}
+	if v.Group == Moderators && d.Dialog != nil {
+		e.CallInfo = &CallInfo{CallID: d.Dialog.CallID, FromTag: d.Dialog.FromTag, ToTag: d.Dialog.ToTag}
+	}
 	if d.Gone != "" {
 		e.DisconnectionMethod = string(d.Gone)
-		e.DisconnectionInfo = &Execution{When: When(v.Anchor, d.LeftAt), Reason: d.GoneWhy, By: d.GoneBy}
+		e.DisconnectionInfo = &Execution{When: When(v.Anchor, d.LeftAt), Reason: d.GoneWhy, By: v.Name(c, d.GoneBy)}
 		return e
 	}
 	e.Media = media(d)

@@ -226,7 +226,7 @@ func diffByVal(old, new *SidebarsByVal) *SidebarsByVal {
 	}
 	for key := range old.Entry {
 		if _, ok := new.Entry[key]; !ok {
-			out.Entry[key] = &Document{Entity: key, State: Deleted}
+			out.Entry[key] = &Document{State: Deleted}
 		}
 	}
 	if len(out.Entry) == 0 {

@@ -146,7 +146,7 @@ func TestExtensionMembersAreUnderTheirNamespace(t *testing.T) {
 			Media: map[string]Media{"trk_1": {Type: "audio", Ext: MediaExt{MediaMembers{MutedBy: "self", Source: "microphone"}}}, "m": {Type: "video"}},
 		}}},
 	}}}
-	want := `{"entity":"r","state":"full","version":0,"users":{"state":"full","user":{"u":{"state":"full","endpoint":{"d":{"state":"full","media":{` +
+	want := `{"entity":"r","state":"full","users":{"state":"full","user":{"u":{"state":"full","endpoint":{"d":{"state":"full","media":{` +
 		`"m":{"type":"video"},"trk_1":{"type":"audio","ext":{"urn:parley:conference-info:1":{"mutedBy":"self","source":"microphone"}}}},` +
 		`"ext":{"urn:parley:conference-info:1":{"reachability":"ok"}}}}}}},"ext":{"urn:parley:conference-info:1":{"rev":7}}}`
 	if got := text1(t, d); got != want {

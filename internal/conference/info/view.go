@@ -1,0 +1,84 @@
+package info
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+
+	"parley/api"
+	"parley/internal/base/clock"
+	"parley/internal/base/ids"
+	"parley/internal/conference/model"
+	"parley/internal/conference/policy"
+)
+
+// Group is what role and privacy come to: those of one group may see the same.
+type Group uint8
+
+// Groups of viewers.
+const (
+	Members    Group = iota // who is in: neither lobby, nor call-info, nor who the anonymous are
+	Moderators              // everything
+	Waiting                 // in the lobby: their own row alone
+)
+
+// View is a class of subscribers who may see the same.
+type View struct {
+	Anchor   clock.Anchor
+	MaxUsers int
+	Labels   [][3]string // label, type, text for people
+	Group    Group
+	Self     string // user entity of the one who waits
+}
+
+// GroupOf says which group a participant belongs to.
+func GroupOf(p *model.Participant) Group {
+	switch {
+	case p.State == model.Lobby:
+		return Waiting
+	case policy.AtLeast(p.Role, api.RoleModerator):
+		return Moderators
+	}
+	return Members
+}
+
+// Sees reports whether the view shows a participant's row. Who left without
+// ever having come in was never seen by members, and is not now.
+func (v View) Sees(p *model.Participant) bool {
+	switch v.Group {
+	case Moderators:
+		return true
+	case Waiting:
+		return p.User == v.Self
+	}
+	return p.State != model.Lobby && !(p.State == model.Left && p.JoinedAt.IsZero())
+}
+
+// Hides reports whether the view shows an alias for the participant.
+func (v View) Hides(p *model.Participant) bool {
+	return p.Anonymous && v.Group == Members
+}
+
+// Alias is the entity of one who is not to be known: unique in the conference
+// and the same as long as the row exists (RFC 4575, section 5.6.1).
+func Alias(p *model.Participant) string {
+	return "sip:anonymous" + strconv.FormatUint(p.Order, 10) + "@anonymous.invalid"
+}
+
+// Name is what the view calls a user.
+func (v View) Name(c *model.Conference, user string) string {
+	if p := c.Participants[user]; p != nil && v.Hides(p) {
+		return Alias(p)
+	}
+	return user
+}
+
+// device is what the view calls a device. An installation keeps its name from
+// conference to conference and would give its owner away.
+func (v View) device(c *model.Conference, p *model.Participant, id ids.Device) string {
+	if !v.Hides(p) {
+		return string(id)
+	}
+	sum := sha256.Sum256([]byte(string(c.ID) + "\x00" + string(id)))
+	return "dev-" + hex.EncodeToString(sum[:8])
+}
