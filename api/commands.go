@@ -215,7 +215,8 @@ type DeviceParams struct {
 	Label  string            `json:"label,omitempty"`
 	Inputs []DeviceInput     `json:"inputs,omitempty"`
 	Active map[string]string `json:"active,omitempty"` // kind → id
-	Codecs []string          `json:"codecs,omitempty"`
+	Codecs []string          `json:"codecs,omitempty"` // "opus", "VP8": what it can take from now on
+	Part   string            `json:"part,omitempty"`   // device.remove by a moderator: whose
 }
 
 // MuteManyParams of track.mute and track.unmute. One track by name; or what the

@@ -23,12 +23,18 @@ type StartParams struct {
 	URI   string `json:"uri,omitempty"` // empty: Request.Conf
 	Title string `json:"title,omitempty"`
 	Mode  string `json:"mode,omitempty"` // create, join, either (default)
+	// Intent says what those who are to come should notice: ring, prompt, room
+	// (default; nothing). With ring and prompt, Invite is asked in.
+	Intent string         `json:"intent,omitempty"`
+	Invite []InviteTarget `json:"invite,omitempty"`
 }
 
 // StartResult of conference.start and part of JoinResult.
 type StartResult struct {
 	Conf string `json:"conf"` // conf_ id
 	URI  string `json:"uri"`
+	// Targets tells what became of those to be invited.
+	Targets []InviteOutcome `json:"targets,omitempty"`
 }
 
 // EndParams of conference.end.
@@ -54,6 +60,8 @@ type JoinParams struct {
 	// Takeover: in a conference of one device per person, this one takes the
 	// place of the other rather than being refused.
 	Takeover bool `json:"takeover,omitempty"`
+	// Moved is the token of event moved, when it brought the client here.
+	Moved string `json:"moved,omitempty"`
 }
 
 // JoinResult of conference.join.
@@ -82,6 +90,9 @@ type OfferParams struct {
 	Rev    uint32            `json:"rev,omitempty"` // current + 1
 	SDP    string            `json:"sdp"`
 	Tracks map[string]string `json:"tracks,omitempty"`
+	// Peer opens a session with another device instead of the server; later
+	// offers, answers and candidates name it by MS.
+	Peer *Peer `json:"peer,omitempty"`
 }
 
 // AnswerResult answers an offer. Receive tells which track each section that

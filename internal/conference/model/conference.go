@@ -30,6 +30,12 @@ type Conference struct {
 	JoinMuted  map[string]bool // by kind of medium: new tracks start muted by the focus
 	Conditions api.Policy      // the settings in force, as people see them
 
+	Branches
+	Intent    string // ring, prompt, room; empty: it was not said
+	Layout    Layout // for all; of the one who set it
+	Recording Recording
+	Peers     map[ids.MediaSession]*PeerSession
+
 	changes changes
 }
 
@@ -42,6 +48,8 @@ func NewConference(id ids.Conference, uri string) *Conference {
 		Subscriptions: map[ids.Subscription]*Subscription{},
 		Media:         map[ids.MediaSession]*MediaSession{},
 		JoinMuted:     map[string]bool{},
+		Branches:      Branches{Sidebars: map[ids.Conference]*Sidebar{}},
+		Peers:         map[ids.MediaSession]*PeerSession{},
 	}
 }
 
@@ -121,6 +129,8 @@ type Device struct {
 	Suspend  clock.Time // when the channel was lost; zero: it is up
 
 	Dialog *Dialog // of a SIP leg; nil: none
+	Away   *Away   // its media is in another conference; nil: here
+	Equipment
 
 	Subscribe string                // auto, none, slots
 	MS        ids.MediaSession      // the current one toward the server
@@ -190,8 +200,11 @@ func (t *Track) Hold(why Hold, on bool) {
 	t.FocusMuted = t.Held != 0
 }
 
-// Muted reports whether nobody may receive the track: either flag is enough.
-func (t *Track) Muted() bool { return t.SelfMuted || t.FocusMuted }
+// Muted reports whether nobody may receive the track: either flag is enough,
+// and so is its device's being away in a sidebar.
+func (t *Track) Muted() bool {
+	return t.SelfMuted || t.FocusMuted || t.Device != nil && t.Device.Away != nil
+}
 
 // MutedBy names the flags that are set: "", "self", "focus" or "both".
 func (t *Track) MutedBy() string {
