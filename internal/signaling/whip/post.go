@@ -119,7 +119,8 @@ func (h *Handler) enter(res *resource) error {
 }
 
 // join attaches the session and joins; a conference that is not active is
-// started if the caller may.
+// started if the caller may. One that ends in between, because whoever was
+// before us is refused, is no reason to say that it does not exist: come again.
 func (res *resource) join(ctx context.Context) (*api.AnswerResult, error) {
 	res.h.cfg.Port.Attach(res.caller, res)
 	if !res.attached() { // stopped in between: nobody else will tell the Port
@@ -128,12 +129,17 @@ func (res *resource) join(ctx context.Context) (*api.AnswerResult, error) {
 	}
 	params := res.joinParams()
 	resp, err := res.do(ctx, api.ConferenceJoin, params)
-	if err == nil && resp.Code == 404 {
+	if err == nil && absent(resp) {
 		started, serr := res.do(ctx, api.ConferenceStart, &api.StartParams{Mode: "either"})
-		if serr != nil || started.Code/100 != 2 {
+		switch {
+		case serr == nil && started.Code == 410:
+			return nil, errBusy()
+		case serr != nil || started.Code/100 != 2:
 			return nil, errNotFound()
 		}
-		resp, err = res.do(ctx, api.ConferenceJoin, params)
+		if resp, err = res.do(ctx, api.ConferenceJoin, params); err == nil && absent(resp) {
+			return nil, errBusy()
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -150,6 +156,9 @@ func (res *resource) join(ctx context.Context) (*api.AnswerResult, error) {
 	res.mu.Unlock()
 	return joined.Answer, nil
 }
+
+// absent tells that there is no conference, or none any more.
+func absent(r *api.Response) bool { return r.Code == 404 || r.Code == 410 }
 
 func (res *resource) joinParams() *api.JoinParams {
 	p := &api.JoinParams{

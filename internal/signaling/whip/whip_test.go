@@ -317,6 +317,41 @@ func TestInactiveConferenceIsStartedIfAllowed(t *testing.T) {
 	}
 }
 
+// TestD12_RoomEndsBetweenStartAndJoin: whoever starts a room and is refused by a
+// full node takes it away from those who came a moment later. They are told to
+// come again, not that there is nothing.
+func TestD12_RoomEndsBetweenStartAndJoin(t *testing.T) {
+	for _, tc := range []struct{ first, start, second, http int }{
+		{404, 200, 410, 503}, {404, 200, 404, 503}, {404, 410, 0, 503}, {410, 200, 200, 201}, {404, 403, 0, 404}, {410, 403, 0, 404},
+	} {
+		r := newRig(t, nil)
+		join := r.port.On[api.ConferenceJoin]
+		joins := 0
+		r.port.On[api.ConferenceStart] = func(_ control.Caller, _ *api.Request, reply porttest.Reply) {
+			if tc.start != 200 {
+				reply(porttest.Refuse(tc.start, "x"))
+				return
+			}
+			reply(porttest.OK(nil))
+		}
+		r.port.On[api.ConferenceJoin] = func(c control.Caller, req *api.Request, reply porttest.Reply) {
+			code := tc.first
+			if joins++; joins > 1 {
+				code = tc.second
+			}
+			if code == 200 {
+				join(c, req, reply)
+				return
+			}
+			reply(porttest.Refuse(code, "x"))
+		}
+		res := r.do("POST", "/whip/standup", offerSDP("sendonly"), ana, isSDP)
+		if res.StatusCode != tc.http || (tc.http == 503) != (res.Header.Get("Retry-After") != "") {
+			t.Errorf("%+v: %d, Retry-After %q", tc, res.StatusCode, res.Header.Get("Retry-After"))
+		}
+	}
+}
+
 func TestSecondPublishOfADevice(t *testing.T) {
 	r := newRig(t, nil)
 	loc, _ := r.publish()
