@@ -45,6 +45,7 @@ type joining struct {
 	kind   string // "whip" or "whep"
 	room   string
 	token  string
+	query  string     // of the address
 	from   netip.Addr // both for HTTP and media; zero: 127.0.0.1
 	setup  string     // of the offer; "": actpass, which makes the server the DTLS server
 	edit   func(sdp string) string
@@ -128,7 +129,7 @@ func offer(j joining, creds ice.Creds) (*sdp.Offer, error) {
 }
 
 func (c *client) send(j joining, text string) error {
-	req, err := http.NewRequest(http.MethodPost, c.url+"/"+j.kind+"/"+j.room, strings.NewReader(text))
+	req, err := http.NewRequest(http.MethodPost, c.url+"/"+j.kind+"/"+j.room+"?"+j.query, strings.NewReader(text))
 	if err != nil {
 		return err
 	}

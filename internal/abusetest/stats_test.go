@@ -30,7 +30,7 @@ type shard struct {
 	STUN, DTLS, RTP, RTCP, PathChanges, DataRefused                                 uint64
 	Dropped                                                                         map[string]uint64
 	Media                                                                           json.RawMessage
-	Socket                                                                          json.RawMessage
+	Socket                                                                          struct{ TxDatagrams, TxMessages uint64 }
 }
 
 func (s *stats) String() string {
