@@ -153,35 +153,57 @@ func (t *tools) forward(ctx context.Context, binary string, f forwarding) (*load
 	return nil, errors.New("the generator's core stays full: the machine is too busy to measure")
 }
 
+// bareCost is what sending alone costs, in µs of CPU per datagram.
+type bareCost struct {
+	One   float64 `json:"sendto"` // a call each, without pause
+	Run   float64 `json:"gso"`    // runs as long as the server's, without pause
+	Paced float64 `json:"paced"`  // the same runs at the server's pace
+}
+
 // floors runs the bare sender with the server's mean packet size and run
-// length. A mean run between k and k+1 is taken between both, linear in 1/k,
-// as the cost of a run is.
+// length, at full speed and at the server's pace.
 func (t *tools) floors(ctx context.Context, row *row, r *load.Report, f forwarding) error {
 	size := int(r.BytesIn/r.PacketsIn) + sealed
 	k := max(1, r.Server.PerMessage)
-	low, high := int(math.Floor(k)), int(math.Ceil(k))
-	one, run, err := t.bare(ctx, f.Subscribers, size, low)
+	every := time.Duration(r.Seconds * 1e9 / float64(r.Server.Messages) * float64(f.Subscribers))
+	one, run, err := t.between(ctx, f.Subscribers, size, k, 0)
 	if err != nil {
 		return err
 	}
-	if high != low {
-		_, more, err := t.bare(ctx, f.Subscribers, size, high)
-		if err != nil {
-			return err
-		}
-		x := (1/k - 1/float64(low)) / (1/float64(high) - 1/float64(low))
-		run += x * (more - run)
+	_, paced, err := t.between(ctx, f.Subscribers, size, k, every)
+	if err != nil {
+		return err
 	}
-	row.floor(one, run)
-	say("  bare sender: %.2f µs by sendto, %.2f µs in runs of %.1f", one, run, k)
+	row.floors = append(row.floors, bareCost{one, run, paced})
+	say("  bare sender: %.2f µs by sendto, %.2f µs in runs of %.1f, %.2f µs with a flush every %.1f ms",
+		one, run, k, paced, every.Seconds()*1000)
 	return nil
 }
 
+// between interpolates a mean run between the whole numbers beside it, linear in
+// 1/k, as the cost of a run is.
+func (t *tools) between(ctx context.Context, receivers, size int, k float64, every time.Duration) (one, run float64, err error) {
+	low, high := int(math.Floor(k)), int(math.Ceil(k))
+	if one, run, err = t.bare(ctx, receivers, size, low, every); err != nil || high == low {
+		return one, run, err
+	}
+	_, more, err := t.bare(ctx, receivers, size, high, every)
+	x := (1/k - 1/float64(low)) / (1/float64(high) - 1/float64(low))
+	return one, run + x*(more-run), err
+}
+
+// pacedFor is how long one paced round lasts.
+const pacedFor = 300 * time.Millisecond
+
 // bare returns µs per datagram, sendto one by one and as runs of k.
-func (t *tools) bare(ctx context.Context, receivers, size, k int) (one, run float64, err error) {
+func (t *tools) bare(ctx context.Context, receivers, size, k int, every time.Duration) (one, run float64, err error) {
 	sizes := strings.TrimSuffix(strings.Repeat(strconv.Itoa(size)+",", k), ",")
-	cmd := t.pinned(ctx, t.cpu, t.floor, "-receivers", strconv.Itoa(receivers), "-sizes", sizes, "-rounds", "5",
-		"-flushes", strconv.Itoa(max(10, 12000/receivers/k)), "-cpu", strconv.Itoa(t.cpu), "-recv-cpu", strconv.Itoa(t.genCPU))
+	flushes, rounds := max(10, 12000/receivers/k), 5
+	if every > 0 {
+		flushes, rounds = max(10, int(pacedFor/every)), 3
+	}
+	cmd := t.pinned(ctx, t.cpu, t.floor, "-receivers", strconv.Itoa(receivers), "-sizes", sizes, "-rounds", strconv.Itoa(rounds),
+		"-interval", every.String(), "-flushes", strconv.Itoa(flushes), "-cpu", strconv.Itoa(t.cpu), "-recv-cpu", strconv.Itoa(t.genCPU))
 	cmd.Stderr = os.Stderr
 	b, err := cmd.Output()
 	if err != nil {
