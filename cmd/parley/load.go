@@ -103,6 +103,7 @@ func printReport(r *load.Report) {
 	row("packets", "%d published, %d received (%.0f/s, %.1f Mbit/s)", r.PacketsOut, r.PacketsIn, r.ForwardPerSec, r.PayloadMbitSec)
 	row("lost", "%d (%.4f %%) after repair, %d retransmitted", r.Lost, r.LossPercent, r.Retransmitted)
 	row("latency", "p50 %.2f ms, p95 %.2f ms, p99 %.2f ms", r.LatencyP50, r.LatencyP95, r.LatencyP99)
+	row("until socket", "p50 %.2f ms, p99 %.2f ms (without the receiver's own delay)", r.SocketP50, r.SocketP99)
 	row("join", "p50 %.0f ms, p95 %.0f ms; first packet p50 %.0f ms, p95 %.0f ms", r.JoinP50, r.JoinP95, r.FirstP50, r.FirstP95)
 	if r.ServerCPU > 0 {
 		row("server", "%.2f s CPU, %.2f µs per forwarded packet, %.1f MiB resident", r.ServerCPU, r.CPUPerPacket, float64(r.ServerRSS)/(1<<20))

@@ -83,6 +83,8 @@ type Report struct {
 	LatencyP50     float64  `json:"latencyP50Ms"`
 	LatencyP95     float64  `json:"latencyP95Ms"`
 	LatencyP99     float64  `json:"latencyP99Ms"`
+	SocketP50      float64  `json:"socketLatencyP50Ms"` // until the packet lay in the receiver's socket
+	SocketP99      float64  `json:"socketLatencyP99Ms"`
 	JoinP50        float64  `json:"joinP50Ms"`
 	JoinP95        float64  `json:"joinP95Ms"`
 	FirstP50       float64  `json:"firstPacketP50Ms"`

@@ -111,7 +111,7 @@ func (d *dialer) remove(ctx context.Context, resource string) {
 // dial starts the wire of an accepted offer.
 func (d *dialer) dial(o *offered, a *sdp.Accepted, c wire.Config) (*wire.Peer, error) {
 	cfg := d.shared
-	cfg.OnRTP, cfg.OnRTCP, cfg.OnState = c.OnRTP, c.OnRTCP, c.OnState
+	cfg.OnRTP, cfg.OnRTCP, cfg.OnState, cfg.OnAge = c.OnRTP, c.OnRTCP, c.OnState, c.OnAge
 	cfg.Local = o.creds
 	cfg.Remote = ice.Creds{Ufrag: a.Remote.Ufrag, Pwd: a.Remote.Pwd.Reveal()}
 	cfg.DTLSClient = a.DTLSClient

@@ -248,9 +248,9 @@ func (r *runner) measure(ctx context.Context, base *serverStats) *Report {
 	proc1, self1, own1, took := readProcess(r.cfg.ServerPID), readProcess(os.Getpid()), ownCPU(), time.Since(start)
 	last := r.stats(ctx, false)
 	rep := &Report{Publishers: len(r.pubs), Subscribers: len(r.subs), JoinsFailed: r.failed, Seconds: took.Seconds()}
-	var lat Histogram
+	var lat, socket Histogram
 	for _, s := range r.subs {
-		s.end(rep, &lat)
+		s.end(rep, &lat, &socket)
 	}
 	for _, p := range r.pubs {
 		rep.PacketsOut += p.packets.Load()
@@ -262,6 +262,7 @@ func (r *runner) measure(ctx context.Context, base *serverStats) *Report {
 		rep.Server.weigh(base, r.stats(ctx, true), len(r.subs))
 	}
 	rep.ServerWait, rep.GeneratorWait = 100*(proc1.wait-proc0.wait)/took.Seconds(), 100*(self1.wait-self0.wait)/took.Seconds()
+	rep.SocketP50, rep.SocketP99 = ms(socket.Quantile(.5)), ms(socket.Quantile(.99))
 	r.finish(rep, &lat, took, proc1.cpu-proc0.cpu, own1-own0, proc1.rss)
 	return rep
 }

@@ -36,7 +36,9 @@ type subscriber struct {
 	first   clock.Time
 	streams map[uint32]*inStream
 	latency Histogram
-	counted bool // the measured part is running
+	socket  Histogram     // the same until the packet lay in our socket
+	lay     time.Duration // how long the packet in hand had lain there; the peer's goroutine only
+	counted bool          // the measured part is running
 	packets uint64
 	bytes   uint64
 	again   uint64
@@ -85,7 +87,7 @@ func (r *runner) subscribe(ctx context.Context, _ int) (*subscriber, error) {
 		return nil, err
 	}
 	s.resource, s.media = res, a.Media
-	s.peer, err = r.dialer.dial(o, a, wire.Config{OnRTP: s.onRTP, OnRTCP: func(clock.Time, []byte) {}})
+	s.peer, err = r.dialer.dial(o, a, wire.Config{OnRTP: s.onRTP, OnAge: s.onAge, OnRTCP: func(clock.Time, []byte) {}})
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +115,8 @@ func (s *subscriber) rtx(h *rtp.Header) (media uint32, ok bool) {
 	}
 	return 0, false
 }
+
+func (s *subscriber) onAge(d time.Duration) { s.lay = d }
 
 // onRTP counts one packet.
 func (s *subscriber) onRTP(now clock.Time, b []byte) {
@@ -147,7 +151,9 @@ func (s *subscriber) onRTP(now clock.Time, b []byte) {
 		s.packets++
 		s.bytes += uint64(len(b))
 		if _, sent, ok := readStamp(payload); ok {
-			s.latency.Add(time.Duration(int64(now) - sent))
+			d := time.Duration(int64(now) - sent)
+			s.latency.Add(d)
+			s.socket.Add(d - s.lay)
 		}
 	}
 }
@@ -192,13 +198,13 @@ func (s *subscriber) report() {
 func (s *subscriber) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counted, s.packets, s.bytes, s.again, s.latency = true, 0, 0, 0, Histogram{}
+	s.counted, s.packets, s.bytes, s.again, s.latency, s.socket = true, 0, 0, 0, Histogram{}, Histogram{}
 	for _, st := range s.streams {
 		st.lost = st.Lost()
 	}
 }
 
-func (s *subscriber) end(rep *Report, lat *Histogram) {
+func (s *subscriber) end(rep *Report, lat, socket *Histogram) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counted = false
@@ -207,6 +213,7 @@ func (s *subscriber) end(rep *Report, lat *Histogram) {
 	rep.Retransmitted += s.again
 	rep.Streams += len(s.streams)
 	lat.Merge(&s.latency)
+	socket.Merge(&s.socket)
 	for _, st := range s.streams {
 		if l := st.Lost(); l > st.lost {
 			rep.Lost += l - st.lost

@@ -212,7 +212,7 @@ func (g *negotiation) offer(ctx context.Context, need api.MediaNeeded) error {
 	g.s.media = a.Media
 	g.s.mu.Unlock()
 	if g.s.peer == nil {
-		g.s.peer, err = g.r.dialer.dial(o, a, wire.Config{OnRTP: g.s.onRTP, OnRTCP: func(clock.Time, []byte) {}})
+		g.s.peer, err = g.r.dialer.dial(o, a, wire.Config{OnRTP: g.s.onRTP, OnAge: g.s.onAge, OnRTCP: func(clock.Time, []byte) {}})
 	}
 	return err
 }

@@ -35,6 +35,8 @@ type row struct {
 	PerMessage float64        `json:"datagramsPerMessage"`
 	P50        float64        `json:"latencyP50Ms"`
 	P99        float64        `json:"latencyP99Ms"`
+	SocketP50  float64        `json:"socketLatencyP50Ms"`
+	SocketP99  float64        `json:"socketLatencyP99Ms"`
 	Lost       uint64         `json:"lost"` // all rounds
 	Packets    uint64         `json:"packets"`
 	Allocs     float64        `json:"allocsPerForwardedPacket"`
@@ -105,6 +107,8 @@ func (r *result) finish() {
 		x.PerMessage = of(func(l *load.Report) float64 { return l.Server.PerMessage })
 		x.P50 = of(func(l *load.Report) float64 { return l.LatencyP50 })
 		x.P99 = of(func(l *load.Report) float64 { return l.LatencyP99 })
+		x.SocketP50 = of(func(l *load.Report) float64 { return l.SocketP50 })
+		x.SocketP99 = of(func(l *load.Report) float64 { return l.SocketP99 })
 		x.Allocs = of(func(l *load.Report) float64 { return l.Server.AllocsPerFwd })
 		x.Generator = of(func(l *load.Report) float64 { return l.GeneratorBusy })
 		x.Wait = of(func(l *load.Report) float64 { return l.ServerWait })
@@ -146,11 +150,11 @@ func (r *result) print(to io.Writer) {
 		r.CPU, r.Kernel, r.Go, r.LoadAvg, r.Rounds, r.Measured)
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if len(r.Rows) > 0 {
-		fmt.Fprintln(w, "forwarding\tµs CPU/packet\tpaced GSO\tratio\thot GSO\tratio\thot sendto\tratio\tper message\tp50 ms\tp99 ms\tlost\tallocs/packet\tGCs\tgenerator\twaits\t")
+		fmt.Fprintln(w, "forwarding\tµs CPU/packet\tpaced GSO\tratio\thot GSO\tratio\thot sendto\tratio\tper message\tp50 ms\tp99 ms\tsocket p50\tp99\tlost\tallocs/packet\tGCs\tgenerator\twaits\t")
 	}
 	for _, x := range r.Rows {
-		fmt.Fprintf(w, "%s\t%.2f\t%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%d of %d\t%.4f\t%d\t%.0f %%\t%.1f %%, %.1f %%\t\n", x.Name, x.CPU, num(x.Floor.Paced), num(x.Ratio.Paced),
-			num(x.Floor.Run), num(x.Ratio.Run), num(x.Floor.One), num(x.Ratio.One), x.PerMessage, x.P50, x.P99, x.Lost, x.Packets, x.Allocs, x.GCs, x.Generator, x.Wait, x.GenWait)
+		fmt.Fprintf(w, "%s\t%.2f\t%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%d of %d\t%.4f\t%d\t%.0f %%\t%.1f %%, %.1f %%\t\n", x.Name, x.CPU, num(x.Floor.Paced), num(x.Ratio.Paced),
+			num(x.Floor.Run), num(x.Ratio.Run), num(x.Floor.One), num(x.Ratio.One), x.PerMessage, x.P50, x.P99, x.SocketP50, x.SocketP99, x.Lost, x.Packets, x.Allocs, x.GCs, x.Generator, x.Wait, x.GenWait)
 	}
 	_ = w.Flush()
 	r.pairs(to)

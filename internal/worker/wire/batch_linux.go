@@ -3,9 +3,12 @@
 package wire
 
 import (
+	"encoding/binary"
+	"errors"
 	"net"
 	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +16,9 @@ import (
 
 // together is how many datagrams one call takes: a video frame's packets.
 const together = 8
+
+// stampSize is CMSG_SPACE of a struct timespec.
+const stampSize = unix.SizeofCmsghdr + 16
 
 // header is struct mmsghdr of recvmmsg(2) on 64-bit systems.
 type header struct {
@@ -29,12 +35,14 @@ type batch struct {
 	hdrs [together]header
 	iovs [together]unix.Iovec
 	mem  *[together][largest]byte
+	ctl  [together][stampSize]byte
 	n    int
 	err  syscall.Errno
+	age  bool                  // ask the kernel when a datagram came
 	fn   func(fd uintptr) bool // made once: a new closure would be garbage
 }
 
-func (b *batch) init(c *net.UDPConn) (err error) {
+func (b *batch) init(c *net.UDPConn, age bool) (err error) {
 	b.mem = new([together][largest]byte)
 	for i := range b.hdrs {
 		b.iovs[i].Base = &b.mem[i][0]
@@ -43,11 +51,23 @@ func (b *batch) init(c *net.UDPConn) (err error) {
 		b.hdrs[i].hdr.SetIovlen(1)
 	}
 	b.fn = b.try
-	b.raw, err = c.SyscallConn()
-	return err
+	if b.raw, err = c.SyscallConn(); err != nil || !age {
+		return err
+	}
+	b.age = true
+	e := b.raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	})
+	return errors.Join(e, err)
 }
 
 func (b *batch) try(fd uintptr) bool {
+	if b.age {
+		for i := range b.hdrs {
+			b.hdrs[i].hdr.Control = &b.ctl[i][0]
+			b.hdrs[i].hdr.SetControllen(stampSize)
+		}
+	}
 	for {
 		n, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.hdrs[0])), together, unix.MSG_DONTWAIT, 0, 0)
 		if e == unix.EINTR {
@@ -61,16 +81,32 @@ func (b *batch) try(fd uintptr) bool {
 	}
 }
 
-// read waits for datagrams and hands them on.
-func (b *batch) read(f func([]byte)) error {
+// read waits for datagrams and hands them on, with how long each lay in the
+// socket, 0 if that is unknown.
+func (b *batch) read(f func([]byte, time.Duration)) error {
 	if err := b.raw.Read(b.fn); err != nil {
 		return err
 	}
 	if b.err != 0 {
 		return os.NewSyscallError("recvmmsg", b.err)
 	}
+	var now int64
+	if b.age {
+		now = time.Now().UnixNano()
+	}
 	for i := range b.n {
-		f(b.mem[i][:b.hdrs[i].n])
+		f(b.mem[i][:b.hdrs[i].n], b.lay(i, now))
 	}
 	return nil
+}
+
+// lay is how long before now message i came.
+func (b *batch) lay(i int, now int64) time.Duration {
+	c := b.ctl[i][:]
+	if !b.age || b.hdrs[i].hdr.Controllen < stampSize || binary.NativeEndian.Uint32(c[8:]) != unix.SOL_SOCKET ||
+		binary.NativeEndian.Uint32(c[12:]) != unix.SCM_TIMESTAMPNS {
+		return 0
+	}
+	sec, nsec := binary.NativeEndian.Uint64(c[16:]), binary.NativeEndian.Uint64(c[24:])
+	return time.Duration(max(now-int64(sec)*1e9-int64(nsec), 0))
 }

@@ -19,8 +19,9 @@ const largest = 2048
 // conn carries datagrams to and from the server. One reader, any writers.
 type conn interface {
 	// read waits for datagrams and hands what has come to f, one by one; a passed
-	// deadline or a wake is a time-out. f's argument is valid until it returns.
-	read(deadline time.Time, f func(b []byte)) error
+	// deadline or a wake is a time-out. b is valid until f returns; lay is how long
+	// it waited for us in the socket, 0 if unknown.
+	read(deadline time.Time, f func(b []byte, lay time.Duration)) error
 	write(b []byte) error
 	// wake interrupts the present or the next read.
 	wake()
@@ -68,7 +69,7 @@ type udpConn struct {
 	in   batch
 }
 
-func dialUDP(bind netip.Addr, server netip.AddrPort) (conn, error) {
+func dialUDP(bind netip.Addr, server netip.AddrPort, age bool) (conn, error) {
 	var from *net.UDPAddr
 	if bind.IsValid() {
 		from = net.UDPAddrFromAddrPort(netip.AddrPortFrom(bind, 0))
@@ -79,14 +80,14 @@ func dialUDP(bind netip.Addr, server netip.AddrPort) (conn, error) {
 	}
 	_ = u.SetReadBuffer(receiveBuffer) // a wish
 	c := &udpConn{UDPConn: u}
-	if err := c.in.init(u); err != nil {
+	if err := c.in.init(u, age); err != nil {
 		_ = u.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *udpConn) read(deadline time.Time, f func([]byte)) error {
+func (c *udpConn) read(deadline time.Time, f func([]byte, time.Duration)) error {
 	if ok, err := c.bell.arm(c, deadline); err != nil {
 		return err
 	} else if !ok {
@@ -133,7 +134,7 @@ func dialTCP(bind netip.Addr, server netip.AddrPort) (conn, error) {
 	return &tcpConn{Conn: c}, nil
 }
 
-func (c *tcpConn) read(deadline time.Time, f func([]byte)) error {
+func (c *tcpConn) read(deadline time.Time, f func([]byte, time.Duration)) error {
 	for {
 		done := 0
 		for len(c.in)-done >= 2 {
@@ -144,7 +145,7 @@ func (c *tcpConn) read(deadline time.Time, f func([]byte)) error {
 			if len(c.in)-done < n {
 				break
 			}
-			f(c.in[done+2 : done+n])
+			f(c.in[done+2:done+n], 0)
 			done += n
 		}
 		if c.in = c.in[:copy(c.in, c.in[done:])]; done > 0 {

@@ -43,6 +43,9 @@ type Config struct {
 	// OnRTP and OnRTCP take decrypted packets, borrowed until return. They may
 	// send from within.
 	OnRTP, OnRTCP func(now clock.Time, packet []byte)
+	// OnAge is told before each datagram how long that lay in the socket until it
+	// was read: what is our own lateness and not the server's. 0 if unknown.
+	OnAge func(time.Duration)
 	// OnState is told of every change but Closed by Close.
 	OnState func(State, error)
 }
@@ -143,7 +146,7 @@ func (p *Peer) open() (conn, error) {
 	if p.cfg.TCP {
 		return dialTCP(p.cfg.Bind, p.cfg.Server)
 	}
-	return dialUDP(p.cfg.Bind, p.cfg.Server)
+	return dialUDP(p.cfg.Bind, p.cfg.Server, p.cfg.OnAge != nil)
 }
 
 // Connected is closed once media may flow.
@@ -176,7 +179,12 @@ func (p *Peer) Run(ctx context.Context) error {
 	undo := context.AfterFunc(ctx, p.Close)
 	defer undo()
 	packet := make([]byte, 0, largest)
-	take := func(b []byte) { p.handle(b, packet) }
+	take := func(b []byte, lay time.Duration) {
+		if p.cfg.OnAge != nil {
+			p.cfg.OnAge(lay)
+		}
+		p.handle(b, packet)
+	}
 	var armed clock.Time
 	var deadline time.Time // as long as the wish stands, so does the socket's deadline
 	for {

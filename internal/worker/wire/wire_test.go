@@ -46,7 +46,7 @@ func TestRFC4571Frames(t *testing.T) {
 	}
 	deadline := time.Now().Add(30 * time.Second)
 	for len(got) < len(want) {
-		if err := c.read(deadline, func(b []byte) { got = append(got, string(b)) }); err != nil {
+		if err := c.read(deadline, func(b []byte, _ time.Duration) { got = append(got, string(b)) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,7 +63,7 @@ func TestRFC4571Frames(t *testing.T) {
 		t.Errorf("wrote %q, %v", b, err)
 	}
 	_, _ = s.Write([]byte{0xff, 0xff, 1})
-	if err := c.read(deadline, func([]byte) {}); err == nil || isTimeout(err) {
+	if err := c.read(deadline, func([]byte, time.Duration) {}); err == nil || isTimeout(err) {
 		t.Errorf("a frame of 65535 bytes: %v", err)
 	}
 }
@@ -93,7 +93,7 @@ func TestWake(t *testing.T) {
 		t.Fatal(err)
 	}
 	for got := false; !got; {
-		if err := c.read(deadline, func(b []byte) { got = string(b) == "x" }); err != nil && !isTimeout(err) {
+		if err := c.read(deadline, func(b []byte, _ time.Duration) { got = string(b) == "x" }); err != nil && !isTimeout(err) {
 			t.Fatal(err)
 		}
 		if time.Now().After(deadline) {
