@@ -7,17 +7,26 @@
 //
 // Plain TypeScript, no framework, no dependency.
 
+export * from "./admin";
 export { backoff } from "./backoff";
+export { Chat, type ChatEvents } from "./chat";
+export * from "./commands";
+export { FloorControl, Moderation, SelfControl, SidebarControl, type Ask } from "./control";
 export * from "./devices";
+export * from "./document";
 export { Emitter } from "./emitter";
 export { ParleyError } from "./errors";
+export type { ConferenceEvent, ConferenceEvents, EventBase, Moved } from "./events";
 export { deviceId, randomId, safeStorage, ulid } from "./ids";
 export * from "./info";
+export { InputReporter, inputReport } from "./inputs";
 export { MediaSession, SIMULCAST_RIDS, type LocalSource, type MediaOptions, type Received } from "./media";
 export * from "./protocol";
 export { figures, grade, worst, type Figures, type Quality, type Sample } from "./quality";
-export { Room, type LocalTrack, type RemoteTrack, type RoomEvents, type RoomOptions, type RoomState } from "./room";
-export { participants, type Participant, type TrackInfo } from "./roster";
+export { atLeast, grantable, may, mayAct } from "./rights";
+export { Room } from "./room";
+export type { LocalTrack, RemoteTrack, RoomEvents, RoomOptions, RoomState } from "./room-types";
+export { hands, lobby, participants, people, type Participant, type Person, type TrackInfo, type Waiting } from "./roster";
 export { Session, type SessionEvents, type SessionOptions, type SessionState } from "./session";
 export { SpeakerPicker } from "./speakers";
 export * from "./tokens";

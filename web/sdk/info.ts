@@ -5,6 +5,7 @@
 // (and its entries) take part in partial updates; all other members are atomic:
 // present means replaced whole, absent means unchanged, null is never sent.
 
+import type { DeviceInput, FloorStatus, InputKind, Policy, Presence } from "./commands";
 import type { Source } from "./protocol";
 
 export type DocState = "full" | "partial" | "deleted";
@@ -38,7 +39,14 @@ export interface EndpointInfo {
   disconnectionMethod?: string;
   disconnectionInfo?: { when?: string; reason?: string; by?: string };
   media?: Record<string, MediaInfo>;
-  ext?: Ext<{ reachability?: "ok" | "suspended"; kind?: string }>;
+  ext?: Ext<{ reachability?: "ok" | "suspended"; kind?: string; inputs?: DeviceInput[]; active?: Partial<Record<InputKind, string>> }>;
+}
+
+/** A raised hand; rank 1 was first. */
+export interface Hand {
+  raised: boolean;
+  at?: string;
+  rank?: number;
 }
 
 export interface UserInfo {
@@ -46,7 +54,31 @@ export interface UserInfo {
   displayText?: string;
   roles?: string[];
   endpoint?: Record<string, EndpointInfo>;
-  ext?: Record<string, unknown>;
+  ext?: Ext<{ part?: string; hand?: Hand; presence?: Presence }>;
+}
+
+/** A sidebar that is a conference of its own. */
+export interface SidebarRef {
+  uri?: string;
+  displayText?: string;
+}
+
+/** Our own members of a conference. */
+export interface ConferenceExt {
+  rev?: number;
+  policy?: Policy;
+  layout?: { mode?: string; pins?: string[] };
+  recording?: { state?: string };
+  floors?: FloorInfo[] | Record<string, Omit<FloorInfo, "floor">>;
+  lobbyCount?: number;
+}
+
+/** A floor with its holders and its queue. */
+export interface FloorInfo {
+  floor: string;
+  algorithm?: string;
+  max?: number;
+  requests?: FloorStatus[];
 }
 
 export interface ConferenceInfo {
@@ -57,9 +89,9 @@ export interface ConferenceInfo {
   hostInfo?: Record<string, unknown>;
   conferenceState?: { userCount?: number; active?: boolean; locked?: boolean };
   users?: { state?: DocState; user?: Record<string, UserInfo> };
-  sidebarsByRef?: { state?: DocState; entry?: Record<string, unknown> };
+  sidebarsByRef?: { state?: DocState; entry?: Record<string, SidebarRef> };
   sidebarsByVal?: { state?: DocState; entry?: Record<string, ConferenceInfo> };
-  ext?: Record<string, unknown>;
+  ext?: Ext<ConferenceExt>;
 }
 
 /** What a subscriber holds; version is null before the first document. */

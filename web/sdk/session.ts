@@ -49,6 +49,8 @@ interface Pending {
   reject: (err: ParleyError) => void;
   onProvisional?: (r: Response) => void;
   timer?: ReturnType<typeof setTimeout>;
+  /** The server said 182: the wait is for people, and the clock stands still. */
+  queued?: boolean;
 }
 
 const HELLO_TIMEOUT_MS = 10_000; // the server answers at once; a captive portal never does
@@ -119,6 +121,16 @@ export class Session extends Emitter<SessionEvents> {
     return this.call({ kind: "subscribe", conf, package: pkg }, {});
   }
 
+  /** Sends a one-way message; lost if the socket is away, which suits what it is for. */
+  message(method: string, params: unknown, conf?: string): void {
+    if (this.greeted) this.send({ kind: "message", method, conf, params, ack: this.takeAck() });
+  }
+
+  /** Withdraws an open request; it ends with 487 unless it was done already. */
+  cancel(id: string): Promise<unknown> {
+    return this.request("request.cancel", { id });
+  }
+
   /** Ends the session from this side. */
   close(reason = "closed"): void {
     this.finish(failure(200, reason));
@@ -152,6 +164,7 @@ export class Session extends Emitter<SessionEvents> {
   private dispatch(id: string, p: Pending): void {
     clearTimeout(p.timer);
     this.send({ ...p.frame, ack: this.takeAck() });
+    if (p.queued) return;
     // The server answers 408 itself at ttlMs; this is for a server that does not answer at all.
     p.timer = setTimeout(() => this.settle(id, failure(408, "timeout")), p.ttlMs + 5_000);
   }
@@ -330,10 +343,20 @@ export class Session extends Emitter<SessionEvents> {
     }
     if (typeof r.seq === "number" && r.seq > this.lastSeq) this.lastSeq = r.seq;
     if (!r.final && r.code < 200) {
-      this.pending.get(r.id)?.onProvisional?.(r);
+      this.onProvisional(r);
       return;
     }
     this.settle(r.id, r.error ? new ParleyError({ ...r.error, code: r.error.code || r.code }) : { result: r.result });
+  }
+
+  private onProvisional(r: Response): void {
+    const p = this.pending.get(r.id);
+    if (!p) return;
+    if (r.code === 182) {
+      p.queued = true;
+      clearTimeout(p.timer);
+    }
+    p.onProvisional?.(r);
   }
 
   /** An answer to hello that is no welcome: the session to resume is unknown, or we are not let in. */

@@ -1,0 +1,64 @@
+// The events of package conference, typed. They inform the moment; the document
+// is the truth, and a client that ignores them all ends up right.
+
+import type { ChatMessage, FloorStatus } from "./commands";
+import type { MediaNeeded, Role, Source } from "./protocol";
+import type { Speaker } from "./speakers";
+
+/** What every event carries. By is a user entity; absent: the server itself. */
+export interface EventBase {
+  conf: string;
+  rev: number;
+  at: string;
+  by?: string;
+}
+
+interface OfPart {
+  part?: string;
+  user?: string;
+}
+
+/** Event name → members beside {@link EventBase}. */
+export interface ConferenceEvents {
+  "conference.started": { uri?: string; title?: string };
+  "conference.ending": { afterS?: number; reason?: string };
+  "conference.ended": { reason?: string };
+  "conference.locked": { locked?: boolean };
+  "participant.joined": OfPart & { name?: string; role?: Role; device?: string };
+  "participant.left": OfPart & { device?: string; reason?: string };
+  "participant.expelled": OfPart & { device?: string; reason?: string; ban?: boolean };
+  "lobby.changed": OfPart & { name?: string; count?: number; outcome?: string; state?: string };
+  "role.changed": OfPart & { role?: Role; was?: Role };
+  "hand.changed": OfPart & { raised?: boolean; rank?: number };
+  "track.published": OfPart & { track: string; device?: string; kind?: string; source?: Source };
+  "track.muted": OfPart & { track: string; muted: boolean; mutedBy: "" | "self" | "focus" | "both" };
+  "track.ended": OfPart & { track: string; reason?: string; code?: number };
+  "unmute.requested": { track: string };
+  "unmute.declined": OfPart & { track: string };
+  "media.needed": MediaNeeded;
+  "speaker.active": { speakers?: Speaker[] } & Speaker;
+  "layout.changed": { mode?: string; pins?: string[] };
+  "floor.status": FloorStatus;
+  "sidebar.created": { sidebar: string; uri?: string; title?: string };
+  "sidebar.ended": { sidebar: string; uri?: string };
+  "recording.state": { state?: string };
+  moved: Moved;
+  "chat.message": ChatMessage;
+  quality: Record<string, unknown>;
+}
+
+/** This device is to be in another conference now. */
+export interface Moved {
+  /** Conference or sidebar to join. */
+  to: string;
+  uri?: string;
+  title?: string;
+  /** Access token for it, where the present one is not good there. */
+  token?: string;
+  /** Keep a place here to come back to. */
+  keep?: boolean;
+  reason?: string;
+}
+
+/** One event of the conference package as a room tells it. */
+export type ConferenceEvent = { [K in keyof ConferenceEvents]: { name: K; body: ConferenceEvents[K] & Partial<EventBase> } }[keyof ConferenceEvents];

@@ -1,0 +1,90 @@
+// Options, states and events of a room.
+
+import type { ParleyError } from "./errors";
+import type { ConferenceEvent } from "./events";
+import type { ConferenceInfo } from "./info";
+import type { Role, Source } from "./protocol";
+import type { Session } from "./session";
+
+/**
+ * lobby: waiting to be let in. moving: on the way to another conference or a
+ * sidebar, or back. reconnecting: the signalling is lost and tries to return.
+ */
+export type RoomState = "idle" | "joining" | "lobby" | "joined" | "moving" | "reconnecting" | "left";
+
+export interface RoomOptions {
+  /** Name of the room as in /r/{conference}. */
+  room: string;
+  /** What others see. */
+  name: string;
+  token?: string;
+  /**
+   * Who the token stands for, in any words of the caller's. A session of an
+   * earlier page load is taken up only when this is the same.
+   */
+  as?: string;
+  /** Address of /ws; default: the page's own host. */
+  url?: string;
+  /** Send the camera in three sizes. Default false. */
+  simulcast?: boolean;
+  /** Name of this device for people. */
+  label?: string;
+  /** Tell the server which inputs this device has. Default true. */
+  reportInputs?: boolean;
+  /** For tests. */
+  session?: Session;
+  device?: string;
+  peerConnection?: (config: RTCConfiguration) => RTCPeerConnection;
+}
+
+/** A track of another participant as it arrives. */
+export interface RemoteTrack {
+  id: string;
+  media: MediaStreamTrack;
+  receiver: RTCRtpReceiver;
+}
+
+/** A track of ours. */
+export interface LocalTrack {
+  source: Source;
+  /** The server's id; empty until announced. */
+  id: string;
+  cid: string;
+  media: MediaStreamTrack | null;
+  muted: boolean;
+  /** A moderator silenced it; it cannot be opened before one allows it. */
+  blocked: boolean;
+}
+
+export interface RoomEvents {
+  state: RoomState;
+  /** The document changed: participants, lock, title. */
+  info: ConferenceInfo;
+  /** Arriving tracks changed. */
+  remote: ReadonlyMap<string, RemoteTrack>;
+  /** Our own tracks changed. */
+  local: ReadonlyMap<Source, LocalTrack>;
+  /** Track id of the active speaker's microphone, or null. */
+  speaker: string | null;
+  quality: void;
+  /** Our role changed. */
+  role: Role;
+  /** A moderator silenced a track of ours, or allows it again. */
+  blocked: { source: Source; blocked: boolean; by?: string };
+  /** A moderator asks us to open a track: answer by setMuted or declineUnmute. */
+  unmuteRequested: { source: Source; track: string; by?: string };
+  /** We are in another conference or sidebar now, or back. */
+  moved: { conf: string; home: boolean; title: string };
+  /** The conference ends at this time (ms since 1970); null: it does not. */
+  ending: number | null;
+  /** The server is going away, for instance to restart; the room comes back by itself. */
+  draining: string;
+  /** State of the media connection. */
+  connection: RTCPeerConnectionState;
+  /** Something failed that does not end the room. */
+  error: ParleyError;
+  /** The room is over for us. */
+  closed: ParleyError;
+  /** Every event of the conference package. */
+  event: ConferenceEvent;
+}
