@@ -28,6 +28,10 @@ func Binary(t testing.TB) string {
 
 func build() {
 	b := &binary
+	if b.path = os.Getenv("BINARY"); b.path != "" {
+		b.path, b.err = filepath.Abs(b.path)
+		return
+	}
 	if b.dir, b.err = os.MkdirTemp("", "parley-test-"); b.err != nil {
 		return
 	}

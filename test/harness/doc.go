@@ -7,7 +7,8 @@
 //
 // It asserts nothing about media; that is for the tests that use it.
 //
-// Set RACE=1 to build the server with the race detector. Set PARLEY_* variables
+// RACE=1 builds the server with the race detector, BINARY=FILE takes one that is
+// built already (relative to the package under test). Set PARLEY_* variables
 // do not reach the servers under test.
 //
 // Threading: a Server's methods are safe for concurrent use, except Stop and

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/pion/rtp"
 )
 
 // Options of a WHIP or WHEP session.
@@ -25,6 +27,8 @@ type Options struct {
 	// EditOffer and EditAnswer may change the SDP on its way, for instance to
 	// put a relay's address into the server's candidate.
 	EditOffer, EditAnswer func(string) string
+	// OnRTP sees every received packet from the first; see Peer.OnRTP.
+	OnRTP func(*Received, *rtp.Packet)
 }
 
 // session is the HTTP resource of a peer.
@@ -68,6 +72,7 @@ func open(ctx context.Context, opt Options, prepare func(*Peer) error) (*Peer, e
 	if err != nil {
 		return nil, err
 	}
+	p.OnRTP(opt.OnRTP)
 	if err = prepare(p); err == nil {
 		err = p.post(ctx, opt)
 	}
