@@ -75,7 +75,7 @@ func TestWake(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	c, err := dialUDP(netip.Addr{}, s.LocalAddr().(*net.UDPAddr).AddrPort())
+	c, err := dialUDP(netip.Addr{}, s.LocalAddr().(*net.UDPAddr).AddrPort(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
