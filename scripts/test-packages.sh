@@ -4,7 +4,7 @@
 set -euo pipefail
 packages=(chromium firefox-esr iproute2 ffmpeg python3-aiortc
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
-  gstreamer1.0-nice python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 fonts-noto-cjk)
+  gstreamer1.0-nice python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 fonts-noto-cjk libxml2-utils)
 missing=()
 for p in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")
