@@ -67,6 +67,8 @@ var layers = []layer{
 	{"focus", []string{"internal/focus"}, []string{"internal/base", "internal/conference", "internal/media/sdp", "internal/media/plane", "api"}, []string{"net", "net/http"}},
 	{"signaling", []string{"internal/signaling"}, []string{"internal/base", "internal/conference", "internal/media/sdp", "internal/media/plane", "internal/auth", "api"}, nil},
 	{"auth", []string{"internal/auth"}, []string{"internal/base", "internal/conference/model", "internal/conference/control", "internal/conference/policy", "api"}, nil},
+	{"store", []string{"internal/store"}, []string{"internal/base", "api"}, nil},
+	{"admin", []string{"internal/admin", "internal/webhook"}, []string{"internal/base", "internal/conference", "internal/focus", "internal/media/sdp", "internal/media/plane", "internal/auth", "internal/store", "api"}, nil},
 	{"metrics", []string{"internal/metrics"}, []string{"internal/base", "api"}, nil},
 	{"simnet", []string{"internal/simnet"}, []string{"internal/base"}, nil},
 	{"config", []string{"internal/config"}, []string{"internal/base"}, nil},
