@@ -162,7 +162,7 @@ func (e *Engine) SetLegReady(now clock.Time, id graph.LegID, out *Out) {
 	}
 	l.egress.Ready = true
 	for _, p := range l.egress.Sends {
-		p.RequestKeyframe(now)
+		p.Open(now)
 	}
 	e.wake(l, e.reportAt(now, l))
 	e.settle(now, out)

@@ -138,6 +138,16 @@ var (
 )
 
 func (r *room) join(shard int, m plane.LegMedia) *peer {
+	p := r.arrive(shard, m)
+	p.ready()
+	return p
+}
+
+// ready says that the peer's handshake is done.
+func (p *peer) ready() { p.r.shards[p.shard].SetLegReady(p.r.now, p.leg, &p.r.outs[p.shard]) }
+
+// arrive is a join whose handshake is still under way.
+func (r *room) arrive(shard int, m plane.LegMedia) *peer {
 	p := &peer{r: r, shard: shard, leg: graph.LegID(r.leg), conn: ids.Connection(fmt.Sprint("conn_", r.leg)), media: m}
 	r.leg++
 	r.peers[[2]int{shard, int(p.leg)}] = p
@@ -147,7 +157,6 @@ func (r *room) join(shard int, m plane.LegMedia) *peer {
 	e := r.shards[shard]
 	e.OpenLeg(r.now, engine.LegConfig{Leg: p.leg, Conf: conf, Conn: p.conn})
 	e.ConfigureLeg(r.now, p.leg, p.media)
-	e.SetLegReady(r.now, p.leg, &r.outs[shard])
 	return p
 }
 

@@ -90,9 +90,10 @@ func (p *Projection) Pause(now clock.Time, paused bool) {
 }
 
 // wantsPictures reports whether a keyframe would do any good: asking for one
-// that cannot be sent on would cost every receiver quality.
+// that cannot be sent on would cost every receiver quality, and, since requests
+// are spaced, make a leg that is about to be ready wait for the next.
 func (p *Projection) wantsPictures() bool {
-	return p.src != nil && !p.paused && !p.Dead && p.sect != nil && p.src.Video() &&
+	return p.leg.Ready && p.src != nil && !p.paused && !p.Dead && p.sect != nil && p.src.Video() &&
 		(p.src.Info == nil || !p.table(p.src).Empty())
 }
 
@@ -104,6 +105,15 @@ func (p *Projection) seek(now clock.Time) {
 	p.target = int8(p.src.Pick(now, p.Width))
 	p.asked = now
 	p.leg.Env.Up.RequestKeyframe(now, p.src.ID, uint8(max(0, p.target)))
+}
+
+// Open tells that the leg can send now: what waited for that is asked for.
+func (p *Projection) Open(now clock.Time) {
+	if p.src != nil && !p.shows(p.src) {
+		p.seek(now)
+		return
+	}
+	p.RequestKeyframe(now)
 }
 
 // RequestKeyframe passes on what the receiver asked for: its current layer.
@@ -216,7 +226,7 @@ func (p *Projection) late(now clock.Time, in *graph.Packet, s *Source, out *grap
 // mayStart reports whether a switch to this packet's layer may happen here.
 func (p *Projection) mayStart(now clock.Time, in *graph.Packet, s *Source) bool {
 	switch {
-	case s != p.src || in.Repaired:
+	case s != p.src || in.Repaired || !p.leg.Ready: // the keys come before the first picture
 		return false
 	case !s.Video():
 		return true
