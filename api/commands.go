@@ -55,8 +55,9 @@ type Policy struct {
 
 // SetPolicyParams of conference.setPolicy.
 type SetPolicyParams struct {
-	Policy Policy `json:"policy"`
-	Title  string `json:"title,omitempty"`
+	Policy Policy   `json:"policy"`
+	Title  string   `json:"title,omitempty"`
+	Unban  []string `json:"unban,omitempty"` // user entities that may come again
 }
 
 // ExpelParams of participant.expel: the whole participant, or one device.
@@ -84,6 +85,15 @@ type AdmitParams struct {
 	All    bool     `json:"all,omitempty"`
 	Role   Role     `json:"role,omitempty"`
 	Reason string   `json:"reason,omitempty"`
+}
+
+// LobbyTicket is the result in the provisional answer 182 to a join that waits.
+type LobbyTicket struct {
+	Conf   string `json:"conf"`
+	Part   string `json:"part"`
+	User   string `json:"user"`
+	Device string `json:"device"`
+	Reason string `json:"reason"` // lobby, waiting-for-moderator
 }
 
 // LobbyOutcome says what became of one who waited in the lobby.

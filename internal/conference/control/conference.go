@@ -56,8 +56,12 @@ func (m *Machine) activate(t *turn, title string) {
 func (m *Machine) watchEmpty(t *turn) {
 	since := m.order // grows with every join, so an unchanged value means nobody came
 	m.at(t.now.Add(m.cfg.Policy.EmptyAfter), func(t *turn) {
-		if m.conf.Phase == model.Active && m.users == 0 && m.order == since {
+		switch {
+		case m.conf.Phase != model.Active || m.users > 0:
+		case m.order == since:
 			m.finish(t, "empty")
+		default: // somebody came as far as the lobby
+			m.watchEmpty(t)
 		}
 	})
 }

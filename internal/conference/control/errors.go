@@ -17,6 +17,8 @@ func errForbidden() error { return fault.New(403, "forbidden", "not allowed in t
 func errNotModerator() error {
 	return fault.New(403, "not-moderator", "only moderators do this to others")
 }
+func errNoPart() error     { return fault.New(404, "not-found", "no such participant") }
+func errOutranks() error   { return fault.New(403, "forbidden", "the other has a higher role") }
 func errNoTrack() error    { return fault.New(404, "not-found", "no such track") }
 func errTrackEnded() error { return fault.New(409, "conflict", "the track has ended") }
 func errFull() error       { return fault.New(486, "full", "the conference is full") }

@@ -21,6 +21,9 @@ func join(m *Machine, t *turn, p api.JoinParams) (any, error) {
 	if t.dev != nil && t.dev != old {
 		return nil, fault.New(409, "conflict", "this session has joined with another device")
 	}
+	if old != nil && old.Part.State == model.Lobby {
+		return m.lobby.again(t, p, old)
+	}
 	if old != nil {
 		same, err := m.devices.checkDuplicate(t, p, old)
 		if err != nil {
@@ -30,31 +33,87 @@ func join(m *Machine, t *turn, p api.JoinParams) (any, error) {
 			return m.devices.joinResult(old, nil), nil
 		}
 	}
+	return m.devices.come(t, p, old)
+}
+
+// come lets a newcomer, another device or a newer load in, or puts it on hold.
+func (x *devices) come(t *turn, p api.JoinParams, old *model.Device) (any, error) {
+	m, by := x.m, t.caller.By
 	creator := m.conf.Phase == model.Scheduled
-	role := m.cfg.Policy.JoinRole(t.caller.By.Role, p.Role, creator || m.conf.Creator == t.caller.By.Subject)
+	part := m.conf.Participants[by.Subject]
+	role := m.cfg.Policy.JoinRole(by.Role, p.Role, creator || m.conf.Creator == by.Subject)
+	if part != nil && part.State == model.Joined {
+		role = part.Role // what a moderator made of it since holds for all its devices
+	}
 	if err := m.tracks.checkAll(role, old, p.Tracks); err != nil {
 		return nil, err
+	}
+	others, err := x.single(part, old, p)
+	if err != nil {
+		return nil, err
+	}
+	waits := m.lobby.holds(t, part, creator)
+	if waits {
+		if err := m.lobby.check(t); err != nil {
+			return nil, err
+		}
 	}
 	if creator {
 		m.activate(t, "")
 	}
-	part := m.devices.participant(t, p, role, old)
-	var d *model.Device
-	if old != nil {
-		d = m.devices.takeOver(t, old, p)
-	} else {
-		d = m.devices.add(t, part, p)
+	if waits {
+		return m.lobby.enter(t, p, role)
 	}
-	m.media.open(d)
+	part = x.row(by.Subject)
+	if part.State == model.Lobby { // a better token than the one that waits
+		m.lobby.admit(t, part, role)
+	}
+	x.participant(t, part, p, role, old)
+	d := old
+	if old != nil {
+		x.takeOver(t, old, p)
+	} else {
+		d = x.add(t, part, p)
+	}
+	res := x.let(t, d, p)
+	for _, o := range others {
+		x.putOut(t, o, "replaced", "")
+	}
+	m.lobby.open(t)
+	return res, nil
+}
+
+// single applies the rule of one device per person: the other devices go when
+// the newcomer says so, else it is refused.
+func (x *devices) single(part *model.Participant, old *model.Device, p api.JoinParams) ([]*model.Device, error) {
+	if part == nil || !x.m.cfg.Policy.SingleDevice {
+		return nil, nil
+	}
+	var others []*model.Device
+	for _, d := range part.Devices {
+		if d != old && d.Status.Live() {
+			others = append(others, d)
+		}
+	}
+	if len(others) > 0 && !p.Takeover {
+		return nil, fault.New(409, "duplicate", "another device of yours is in the conference")
+	}
+	slices.SortFunc(others, func(a, b *model.Device) int { return cmp.Compare(a.ID, b.ID) })
+	return others, nil
+}
+
+// let gives a device of a joined participant its media session and tracks.
+func (x *devices) let(t *turn, d *model.Device, p api.JoinParams) api.JoinResult {
+	x.m.media.open(d)
 	published := make([]api.PublishResult, 0, len(p.Tracks))
 	for _, pp := range p.Tracks {
-		k := m.tracks.add(t, d, pp)
+		k := x.m.tracks.add(t, d, pp)
 		published = append(published, api.PublishResult{CID: k.CID, Track: string(k.ID)})
 	}
 	if d.Subscribe == "auto" {
-		m.subs.all(t, d)
+		x.m.subs.all(t, d)
 	}
-	return m.devices.joinResult(d, published), nil
+	return x.joinResult(d, published)
 }
 
 func (x *devices) checkJoin(t *turn, p *api.JoinParams) error {
@@ -91,18 +150,34 @@ func (x *devices) checkJoin(t *turn, p *api.JoinParams) error {
 var kinds = []string{"browser", "app", "sip", "room", "bot", "recorder", "whip", "whep"}
 
 // checkRoom refuses newcomers that the conference has no place for. Whoever is
-// in it, or comes back within the grace, has one.
+// in it has one; whoever waits in the lobby needs one only when let in.
 func (x *devices) checkRoom(t *turn) error {
-	if part := x.m.conf.Participants[t.caller.By.Subject]; part != nil && part.State == model.Joined {
+	by := t.caller.By
+	if err := x.m.bans.check(t.now, by.Subject); err != nil {
+		return err
+	}
+	part := x.m.conf.Participants[by.Subject]
+	if part != nil && (part.State == model.Joined || part.State == model.Lobby) {
 		return nil
 	}
-	if x.m.conf.Locked && !policy.AtLeast(t.caller.By.Role, api.RoleModerator) {
+	if x.m.conf.Locked && !policy.AtLeast(by.Role, api.RoleModerator) && !x.returning(t, part) {
 		return errLocked()
 	}
-	if limit := x.m.cfg.Policy.MaxUsers; limit > 0 && x.m.users >= limit {
+	if x.full() {
 		return errFull()
 	}
 	return nil
+}
+
+// returning reports whether one who was in may come back in spite of the lock.
+func (x *devices) returning(t *turn, part *model.Participant) bool {
+	return x.m.conf.Returning && part != nil && part.State == model.Left && part.Role != api.RoleLobby &&
+		t.now.Sub(part.LeftAt) <= x.m.cfg.Policy.Grace
+}
+
+func (x *devices) full() bool {
+	limit := x.m.cfg.Policy.MaxUsers
+	return limit > 0 && x.m.users >= limit
 }
 
 // existing returns the live device that this join would double.
@@ -133,9 +208,8 @@ func (x *devices) checkDuplicate(t *turn, p api.JoinParams, old *model.Device) (
 	return false, nil
 }
 
-// participant finds or makes the caller's row.
-func (x *devices) participant(t *turn, p api.JoinParams, role api.Role, old *model.Device) *model.Participant {
-	user := t.caller.By.Subject
+// row finds or makes the row of a user.
+func (x *devices) row(user string) *model.Participant {
 	part := x.m.conf.Participants[user]
 	if part == nil {
 		part = &model.Participant{
@@ -144,22 +218,39 @@ func (x *devices) participant(t *turn, p api.JoinParams, role api.Role, old *mod
 		}
 		x.m.conf.Participants[user] = part
 	}
-	name := t.caller.By.Name
-	if name == "" || !t.caller.By.Trusted && p.Name != "" {
-		name = p.Name // a token's name stands; a guest says what to be called
+	return part
+}
+
+// nameOf is how one who joins is called: a token's name stands; a guest says
+// what to be called.
+func nameOf(by Principal, p api.JoinParams) string {
+	if by.Name == "" || !by.Trusted && p.Name != "" {
+		return p.Name
 	}
+	return by.Name
+}
+
+// participant makes the caller's row one of somebody who has joined.
+func (x *devices) participant(t *turn, part *model.Participant, p api.JoinParams, role api.Role, old *model.Device) {
+	name := nameOf(t.caller.By, p)
 	if part.State != model.Joined {
-		part.State, part.Role, part.Name = model.Joined, role, name
-		part.Order, part.JoinedAt, part.LeftAt = x.m.nextOrder(), t.now, 0
-		x.m.users++
-		t.event("participant.joined", map[string]any{
-			"part": part.ID, "user": user, "name": name, "role": role, "device": p.Device,
-		})
+		part.Name = name
+		x.becomeJoined(t, part, role, ids.Device(p.Device))
 	} else if old != nil && name != "" {
 		part.Name = name
 	}
 	t.touch(part)
-	return part
+}
+
+// becomeJoined is the only place where a participant comes in.
+func (x *devices) becomeJoined(t *turn, part *model.Participant, role api.Role, dev ids.Device) {
+	part.State, part.Role = model.Joined, role
+	part.Order, part.JoinedAt, part.LeftAt = x.m.nextOrder(), t.now, 0
+	x.m.users++
+	t.event("participant.joined", map[string]any{
+		"part": part.ID, "user": part.User, "name": part.Name, "role": role, "device": dev,
+	})
+	t.touch(part)
 }
 
 func (x *devices) add(t *turn, part *model.Participant, p api.JoinParams) *model.Device {
@@ -174,7 +265,7 @@ func (x *devices) add(t *turn, part *model.Participant, p api.JoinParams) *model
 
 // takeOver hands a device's row to a newer load of its client. The old
 // connection stays until the new one carries media, so that others see no gap.
-func (x *devices) takeOver(t *turn, d *model.Device, p api.JoinParams) *model.Device {
+func (x *devices) takeOver(t *turn, d *model.Device, p api.JoinParams) {
 	if d.Session != t.caller.Session {
 		delete(x.m.bySession, d.Session)
 		t.effect(SayGoodbye{d.Session, api.Goodbye{Kind: "goodbye", Action: "disconnect", Reason: "replaced"}})
@@ -187,7 +278,6 @@ func (x *devices) takeOver(t *turn, d *model.Device, p api.JoinParams) *model.De
 		x.m.at(t.now.Add(x.m.cfg.Policy.Takeover), func(t *turn) { x.m.media.retire(t, old, "replaced") })
 	}
 	x.drive(t, d, p)
-	return d
 }
 
 // drive puts the caller's session and what it said about itself on a device.

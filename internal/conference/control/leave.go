@@ -22,20 +22,36 @@ func leave(m *Machine, t *turn, p api.LeaveParams) (any, error) {
 	return done(), nil
 }
 
-// gone is the only place where a device leaves the conference: its
-// tracks and subscriptions end, its transport closes, its row lingers.
+// gone is the only place where a device leaves the conference: its tracks and
+// subscriptions end, its transport closes, its row lingers.
 func (x *devices) gone(t *turn, d *model.Device, how model.Departure, why, by string) {
 	if !d.Status.Live() {
+		return
+	}
+	if d.Part.State == model.Lobby {
+		x.m.lobby.left(t, d, how, why)
 		return
 	}
 	for _, s := range slices.Clone(d.Media) {
 		x.m.media.close(t, s, cause(how, why))
 	}
+	x.drop(t, d, how, why, by)
+	x.participantGone(t, d.Part, how, why, by)
+}
+
+// drop ends the device itself.
+func (x *devices) drop(t *turn, d *model.Device, how model.Departure, why, by string) {
 	delete(x.m.bySession, d.Session)
 	d.Status, d.Gone, d.GoneWhy, d.GoneBy, d.LeftAt = model.Disconnected, how, why, by, t.now
 	t.touch(d.Part)
 	x.m.at(t.now.Add(x.m.cfg.Policy.Linger), func(t *turn) { x.forget(t, d) })
-	x.participantGone(t, d.Part, how, why, by)
+}
+
+// putOut ends a device from the conference's side and its session with it.
+func (x *devices) putOut(t *turn, d *model.Device, why, by string) {
+	s := d.Session
+	x.gone(t, d, model.Booted, why, by)
+	t.effect(SayGoodbye{s, api.Goodbye{Kind: "goodbye", Action: "disconnect", Reason: why}})
 }
 
 // participantGone ends the participant when its last device has gone.
@@ -49,6 +65,10 @@ func (x *devices) participantGone(t *turn, p *model.Participant, how model.Depar
 		"part": p.ID, "user": p.User, "method": how, "reason": why,
 	})
 	t.out.Events[len(t.out.Events)-1].By = by
+	x.m.hands.lower(t, p)
+	x.m.floors.gone(t, p)
+	x.m.moods.forget(p)
+	x.m.chat.forget(p)
 	switch {
 	case x.m.users > 0 || x.m.finishing:
 	case x.m.conf.Phase == model.Active:

@@ -62,6 +62,7 @@ type Output struct {
 // Machine is one conference. See the package comment for who may call it.
 type Machine struct {
 	cfg       Config
+	house     policy.Policy // the server's rules; cfg.Policy has the conference's own over them
 	conf      *model.Conference
 	bySession map[ids.Session]*model.Device
 	timers    timers
@@ -74,6 +75,12 @@ type Machine struct {
 	media   mediaSessions
 	tracks  tracks
 	subs    subscriptions
+	lobby   lobby
+	bans    bans
+	hands   hands
+	floors  floors
+	moods   moods
+	chat    chat
 }
 
 // NewMachine returns a scheduled conference.
@@ -85,6 +92,12 @@ func NewMachine(c Config) *Machine {
 	}
 	m.conf.Title = c.Definition.Title
 	m.devices, m.media, m.tracks, m.subs = devices{m}, mediaSessions{m}, tracks{m: m}, subscriptions{m: m}
+	m.lobby, m.hands, m.floors, m.moods, m.chat = lobby{m: m}, hands{m: m}, floors{m: m}, moods{m: m}, chat{m: m}
+	m.bans.load(c.Definition.Banned)
+	m.house = c.Policy
+	m.cfg.Policy = c.Policy.Under(c.Definition.Policy)
+	m.conf.Conditions = m.cfg.Policy.API()
+	m.floors.settle()
 	return m
 }
 
@@ -177,17 +190,9 @@ func (t *turn) touchTrack(k *model.Track) {
 
 // commit gives the turn its revision and stamps everything with it.
 func (t *turn) commit() {
-	if !t.dirty {
-		return
-	}
 	c := t.m.conf
-	c.Rev++
-	for _, p := range t.touched {
-		p.Rev = c.Rev
-		c.RowChanged(p.User)
-	}
-	for _, k := range t.tracks {
-		k.Rev = c.Rev
+	if t.dirty {
+		t.stampRows()
 	}
 	by := t.caller.By.Subject
 	at := Wall(t.m.cfg.Anchor, t.now)
@@ -197,6 +202,19 @@ func (t *turn) commit() {
 		if e.By == "" {
 			e.By = by
 		}
+	}
+}
+
+// stampRows makes a revision of what was touched.
+func (t *turn) stampRows() {
+	c := t.m.conf
+	c.Rev++
+	for _, p := range t.touched {
+		p.Rev = c.Rev
+		c.RowChanged(p.User)
+	}
+	for _, k := range t.tracks {
+		k.Rev = c.Rev
 	}
 }
 
@@ -210,6 +228,12 @@ func (t *turn) event(name string, fields map[string]any) {
 func (t *turn) tell(to ids.Session, name string, fields map[string]any) {
 	t.dirty = true
 	t.out.Events = append(t.out.Events, Event{Name: name, To: to, Fields: fields})
+}
+
+// tellModerators appends an event for those who are at least moderators.
+func (t *turn) tellModerators(name string, fields map[string]any) {
+	t.dirty = true
+	t.out.Events = append(t.out.Events, Event{Name: name, Least: api.RoleModerator, Fields: fields})
 }
 
 // effect appends work for the owner of the machine.
@@ -226,6 +250,18 @@ func (t *turn) role() api.Role {
 	}
 	return ""
 }
+
+// power is what the caller may do to others: a service key that has not joined
+// acts for the house.
+func (t *turn) power() api.Role {
+	if t.dev == nil && t.caller.By.Service {
+		return api.RoleOwner
+	}
+	return t.role()
+}
+
+// moderates reports whether the caller is a moderator or more.
+func (t *turn) moderates() bool { return policy.AtLeast(t.power(), api.RoleModerator) }
 
 // forHere reports whether the caller's token is good for this conference.
 func (t *turn) forHere() bool {

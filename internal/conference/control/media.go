@@ -197,11 +197,16 @@ type Heard struct {
 	SSRC  uint32
 }
 
-// trackHeard notes the first packet.
+// trackHeard notes the first packet. The right to publish is looked at again:
+// it may have been lost since the track was announced.
 func trackHeard(m *Machine, t *turn, p Heard) (any, error) {
 	k := m.conf.Tracks[p.Track]
 	if k == nil || k.State == model.TrackLive {
 		return already(), nil
+	}
+	if !m.cfg.Policy.MayPublish(k.Device.Part.Role, k.Source) {
+		m.tracks.endForbidden(t, k)
+		return done(), nil
 	}
 	k.State = model.TrackLive
 	t.touchTrack(k)

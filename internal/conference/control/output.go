@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"parley/api"
+	"parley/internal/base/fault"
 	"parley/internal/base/ids"
 	"parley/internal/conference/model"
 )
@@ -17,6 +18,9 @@ type Event struct {
 	At     string
 	By     string      // user entity; empty: the focus itself
 	To     ids.Session // empty: every subscriber
+	Least  api.Role    // lowest role that is told; empty: all who have joined
+	Users  []string    // the only ones told, by user entity; nil: all
+	Chat   bool        // for subscribers of package chat instead
 	Fields map[string]any
 }
 
@@ -71,6 +75,14 @@ type EndSub struct {
 	Track ids.Track
 }
 
+// JoinSettled gives the final answer to the joins of a session that waited in
+// the lobby: Result when Err is nil.
+type JoinSettled struct {
+	Session ids.Session
+	Result  api.JoinResult
+	Err     *fault.Error
+}
+
 // SayGoodbye ends a session from the server's side.
 type SayGoodbye struct {
 	Session ids.Session
@@ -90,11 +102,12 @@ type Remember struct {
 // Finished is the last effect: the conference has ended.
 type Finished struct{ Reason string }
 
-func (CloseMedia) effect() {}
-func (EndTrack) effect()   {}
-func (MuteTrack) effect()  {}
-func (WantSub) effect()    {}
-func (EndSub) effect()     {}
-func (SayGoodbye) effect() {}
-func (Remember) effect()   {}
-func (Finished) effect()   {}
+func (CloseMedia) effect()  {}
+func (EndTrack) effect()    {}
+func (MuteTrack) effect()   {}
+func (WantSub) effect()     {}
+func (EndSub) effect()      {}
+func (SayGoodbye) effect()  {}
+func (JoinSettled) effect() {}
+func (Remember) effect()    {}
+func (Finished) effect()    {}

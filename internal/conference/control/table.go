@@ -29,6 +29,7 @@ type handler struct {
 	who      policy.Who
 	internal bool
 	ended    bool // may be given to a conference that has ended
+	message  bool // may be given as a message, which nothing answers
 	decode   func(json.RawMessage) (any, error)
 	run      func(*Machine, *turn, any) (any, error)
 }
@@ -36,7 +37,9 @@ type handler struct {
 // Callers of a row. The rest is in the handlers, where it depends on state.
 var (
 	anyJoined = policy.Who{Min: api.RoleObserver}
+	orService = policy.Who{Min: api.RoleObserver, Service: true}
 	publisher = policy.Who{Min: api.RoleAttendee}
+	moderator = policy.Who{Min: api.RoleModerator, Service: true}
 	outside   = policy.Who{Outside: true}
 )
 
@@ -57,8 +60,26 @@ func init() { // in init, since handlers refer to the table through Decode
 		api.TrackUnpublish:   row(anyJoined, unpublish),
 		api.TrackSubscribe:   row(anyJoined, subscribe),
 		api.TrackUnsubscribe: row(anyJoined, unsubscribe),
-		api.TrackMute:        row(anyJoined, mute),
-		api.TrackUnmute:      row(anyJoined, unmute),
+		api.TrackMute:        row(orService, mute),
+		api.TrackUnmute:      row(orService, unmute),
+		api.UnmuteDecline:    row(publisher, declineUnmute).asMessage(),
+
+		api.PolicySet:          row(moderator, setPolicy),
+		api.ConferenceLock:     row(moderator, lock),
+		api.ConferenceUnlock:   row(moderator, unlock),
+		api.LobbyAdmit:         row(moderator, admitWaiting),
+		api.LobbyReject:        row(moderator, rejectWaiting),
+		api.ParticipantSetRole: row(moderator, setRole),
+		api.ParticipantExpel:   row(moderator, expel),
+		api.HandRaise:          row(anyJoined, raiseHand),
+		api.HandLower:          row(orService, lowerHand),
+		api.FloorRequestMethod: row(anyJoined, requestFloor),
+		api.FloorGrant:         row(moderator, grantFloor),
+		api.FloorDeny:          row(moderator, denyFloor),
+		api.FloorRevoke:        row(moderator, revokeFloor),
+		api.FloorRelease:       row(orService, releaseFloor),
+		api.PresenceUpdate:     row(anyJoined, updatePresence).asMessage(),
+		api.ChatSend:           row(anyJoined, sendChat).asMessage(),
 
 		SessionSuspended: fact(sessionSuspended),
 		SessionResumed:   fact(sessionResumed),
@@ -108,6 +129,14 @@ func (h handler) whenEnded() handler {
 	return h
 }
 
+func (h handler) asMessage() handler {
+	h.message = true
+	return h
+}
+
+// OneWay reports whether a method may be given as a message.
+func OneWay(method string) bool { return table[method].message }
+
 // Decode parses a client's parameters. A method that clients cannot give is
 // unknown here.
 func Decode(method string, raw json.RawMessage) (any, error) {
@@ -143,6 +172,8 @@ func (h handler) admit(m *Machine, t *turn) error {
 		return nil
 	case m.conf.Phase == model.Scheduled:
 		return errNotFound()
+	case t.dev == nil && h.who.Service && t.caller.By.Service:
+		return nil
 	case t.dev == nil:
 		return errNotJoined()
 	case !h.who.Allows(t.dev.Part.Role):

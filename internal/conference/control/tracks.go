@@ -105,8 +105,10 @@ func (x *tracks) add(t *turn, d *model.Device, p api.PublishParams) *model.Track
 		ID: x.m.cfg.IDs.Track(), CID: p.CID, Device: d, MS: d.MS, Kind: p.Kind, Source: source,
 		Label: labels[source], Stream: x.stream(d, p.Stream, source), SrcID: x.m.cfg.IDs.Source(),
 		RIDs: p.RIDs, State: model.TrackAnnounced, SelfMuted: p.Muted,
-		FocusMuted: d.Part.FocusMuted[source], Order: x.m.nextOrder(),
+		Order: x.m.nextOrder(),
 	}
+	k.Hold(model.HeldByModerator, d.Part.FocusMuted[source] || x.joinMuted(d.Part, k.Kind))
+	k.Hold(model.HeldByFloor, x.m.floors.mutes(d.Part.User, k.Label))
 	x.m.conf.Tracks[k.ID] = k
 	ms := x.m.conf.Media[d.MS]
 	ms.Tracks = append(ms.Tracks, k)
@@ -170,94 +172,6 @@ func (x *tracks) end(t *turn, k *model.Track, reason string) {
 	}
 	t.event("track.ended", map[string]any{
 		"track": k.ID, "user": k.Device.Part.User, "device": k.Device.ID, "reason": reason,
-	})
-}
-
-func mute(m *Machine, t *turn, p api.MuteParams) (any, error) {
-	k, err := m.tracks.muteTarget(t, p)
-	if err != nil {
-		return nil, err
-	}
-	flag := &k.SelfMuted
-	if k.Device != t.dev {
-		flag = &k.FocusMuted
-	}
-	if *flag {
-		return already(), nil
-	}
-	if err := t.fresh(k.Rev); err != nil {
-		return nil, err
-	}
-	was := k.Muted()
-	*flag = true
-	if k.Device != t.dev {
-		k.Device.Part.FocusMuted[k.Source] = true
-	}
-	m.tracks.muteChanged(t, k, was)
-	return done(), nil
-}
-
-func unmute(m *Machine, t *turn, p api.MuteParams) (any, error) {
-	k, err := m.tracks.muteTarget(t, p)
-	if err != nil {
-		return nil, err
-	}
-	if err := t.fresh(k.Rev); err != nil {
-		return nil, err
-	}
-	if k.Device == t.dev {
-		return m.tracks.unmuteSelf(t, k)
-	}
-	was := k.Muted()
-	if !k.SelfMuted && !k.FocusMuted {
-		return already(), nil
-	}
-	if k.FocusMuted {
-		k.FocusMuted = false
-		delete(k.Device.Part.FocusMuted, k.Source)
-		m.tracks.muteChanged(t, k, was)
-	}
-	if k.SelfMuted { // nobody but its owner opens a microphone
-		t.tell(k.Device.Session, "unmute.requested", map[string]any{"track": k.ID})
-	}
-	return done(), nil
-}
-
-func (x *tracks) unmuteSelf(t *turn, k *model.Track) (any, error) {
-	if k.FocusMuted {
-		return nil, fault.New(403, "focus-muted", "a moderator muted this track")
-	}
-	if !k.SelfMuted {
-		return already(), nil
-	}
-	k.SelfMuted = false
-	x.muteChanged(t, k, true)
-	return done(), nil
-}
-
-// muteTarget finds the track and checks that the caller may touch its flags.
-func (x *tracks) muteTarget(t *turn, p api.MuteParams) (*model.Track, error) {
-	id := ids.Track(p.Track)
-	k := x.m.conf.Tracks[id]
-	switch {
-	case k == nil && x.ended.has(id):
-		return nil, errTrackEnded()
-	case k == nil:
-		return nil, errNoTrack()
-	case k.Device != t.dev && !policy.AtLeast(t.dev.Part.Role, api.RoleModerator):
-		return nil, errNotModerator()
-	}
-	return k, nil
-}
-
-func (x *tracks) muteChanged(t *turn, k *model.Track, was bool) {
-	t.touchTrack(k)
-	x.settle(k.Device)
-	if k.Muted() != was {
-		t.effect(MuteTrack{k.ID, k.Muted()})
-	}
-	t.event("track.muted", map[string]any{
-		"track": k.ID, "user": k.Device.Part.User, "muted": k.Muted(), "mutedBy": k.MutedBy(),
 	})
 }
 

@@ -63,6 +63,29 @@ func (p Policy) With(a api.Policy, house Policy) (Policy, error) {
 	return p, p.check(house)
 }
 
+// Under returns the house's rules p with what a definition says put over them.
+// What the house does not allow (any more) is left out, and nothing else is:
+// a lobby must not open because a number is wrong.
+func (p Policy) Under(a api.Policy) Policy {
+	if q, err := p.With(a, p); err == nil {
+		return q
+	}
+	safe := api.Policy{
+		Lobby: a.Lobby, WaitModerator: a.WaitModerator, SingleDevice: a.SingleDevice,
+		AllowSidebars: a.AllowSidebars, AllowInvite: a.AllowInvite, Chat: a.Chat, OneScreen: a.OneScreen,
+	}
+	q, _ := p.With(safe, p) // booleans pass
+	for _, one := range []api.Policy{
+		{MaxUsers: a.MaxUsers}, {MaxFloorUsers: a.MaxFloorUsers}, {FloorAlgorithm: a.FloorAlgorithm},
+		{Floors: a.Floors, FloorMutes: a.FloorMutes}, {Topology: a.Topology},
+	} {
+		if r, err := q.With(one, p); err == nil {
+			q = r
+		}
+	}
+	return q
+}
+
 func set[T any](to *T, v *T) {
 	if v != nil {
 		*to = *v

@@ -1,0 +1,54 @@
+package control
+
+import (
+	"slices"
+
+	"parley/api"
+	"parley/internal/conference/policy"
+)
+
+// maxUnban bounds one command; the list of bans itself is as long as it gets.
+const maxUnban = 100
+
+// setPolicy puts a conference's own rules in force, at once and for those who
+// are in it too, and has them remembered.
+func setPolicy(m *Machine, t *turn, p api.SetPolicyParams) (any, error) {
+	if !validText(p.Title, maxTitle) || len(p.Unban) > maxUnban {
+		return nil, errBadParams("title or unban")
+	}
+	next, err := m.cfg.Policy.With(p.Policy, m.house)
+	if err != nil {
+		return nil, err
+	}
+	title := p.Title != "" && p.Title != m.conf.Title
+	lifts := slices.ContainsFunc(p.Unban, func(u string) bool { _, ok := m.bans.until[u]; return ok })
+	if next == m.cfg.Policy && !title && !lifts {
+		return already(), nil
+	}
+	if err := t.fresh(m.conf.Rev); err != nil {
+		return nil, err
+	}
+	keep := Remember{Unban: p.Unban}
+	if title {
+		m.conf.Title, keep.Title = p.Title, &p.Title
+	}
+	for _, u := range p.Unban {
+		m.bans.lift(u)
+	}
+	if next != m.cfg.Policy {
+		keep.Policy = &p.Policy
+		m.enforce(t, next)
+	}
+	t.event("policy.changed", map[string]any{"title": m.conf.Title})
+	t.effect(keep)
+	return done(), nil
+}
+
+// enforce makes rules hold for what is there already.
+func (m *Machine) enforce(t *turn, p policy.Policy) {
+	m.cfg.Policy = p
+	m.conf.Conditions = p.API()
+	t.touch(nil)
+	m.floors.enforce(t)
+	m.lobby.open(t)
+}
