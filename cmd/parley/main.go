@@ -44,6 +44,9 @@ func newParser(c *cli, file *config.File) (*kong.Kong, error) {
 }
 
 func run(args []string) error {
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
 	var c cli
 	parser, err := newParser(&c, nil)
 	if err != nil {
