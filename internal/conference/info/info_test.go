@@ -341,7 +341,7 @@ func randomChanges() []func(*rand.Rand, *Document) {
 			if _, ok := d.SidebarsByRef.Entry[k]; ok {
 				delete(d.SidebarsByRef.Entry, k)
 			} else {
-				d.SidebarsByRef.Entry[k] = URIEntry{URI: k, DisplayText: word(r)}
+				d.SidebarsByRef.Entry[k] = URIEntry{DisplayText: word(r)}
 			}
 			if len(d.SidebarsByRef.Entry) == 0 {
 				d.SidebarsByRef = nil
@@ -357,7 +357,7 @@ func randomChanges() []func(*rand.Rand, *Document) {
 			k := fmt.Sprint("v", r.IntN(3))
 			switch e := d.SidebarsByVal.Entry[k]; {
 			case e == nil:
-				d.SidebarsByVal.Entry[k] = &Document{Entity: k, State: Full, Users: &Users{State: Full, User: map[string]*User{}}}
+				d.SidebarsByVal.Entry[k] = &Document{State: Full, Users: &Users{State: Full, User: map[string]*User{}}}
 			case r.IntN(3) == 0:
 				delete(d.SidebarsByVal.Entry, k)
 			default:
