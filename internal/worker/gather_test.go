@@ -34,7 +34,7 @@ func TestGatherWaitsBrieflyForMany(t *testing.T) {
 	if n := naps(gatherFrom-1, 1); n != 0 {
 		t.Errorf("%d naps for a few receivers", n)
 	}
-	if n := naps(gatherFrom, 2); n < 1 || n > gatherNaps {
+	if n := naps(gatherFrom, 2); n < 1 || n > 2*gatherNaps { // a consent check may meet a second wait
 		t.Errorf("%d naps for many receivers", n)
 	}
 	if n := naps(0, 3); n != 0 {
