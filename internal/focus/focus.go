@@ -147,9 +147,6 @@ func (f *Focus) Subscribe(c control.Caller, s *api.Subscribe, reply func(*api.Re
 	})
 }
 
-// Message implements [control.Port]. No message of this version is for the focus.
-func (f *Focus) Message(control.Caller, *api.Message) {}
-
 // Suspended implements [control.Port].
 func (f *Focus) Suspended(s ids.Session) { f.tell(s, control.SessionSuspended, control.Fact{}, nil) }
 

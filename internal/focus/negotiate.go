@@ -24,13 +24,23 @@ func (r *room) join(now clock.Time, it *item) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	jr := res.(api.JoinResult)
-	dev := r.m.Device(it.caller.Session)
-	l := r.leg(dev)
+	if w, ok := res.(control.Waiting); ok {
+		return r.hold(it, w), nil
+	}
+	out, err := r.joined(now, it, res.(api.JoinResult))
+	if err != nil {
+		r.undoJoin(now, it, fresh)
+	}
+	return out, err
+}
+
+// joined completes the join of a device that the machine let in.
+func (r *room) joined(now clock.Time, it *item, jr api.JoinResult) (any, error) {
+	l := r.leg(r.m.Device(it.caller.Session))
 	params := it.params.(api.JoinParams)
 	if params.Offer != nil {
+		var err error
 		if jr.Answer, err = r.answer(now, it, l, *params.Offer); err != nil {
-			r.undoJoin(now, it, fresh)
 			return nil, err
 		}
 	}

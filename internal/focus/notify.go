@@ -26,7 +26,10 @@ const throttle = 100 * time.Millisecond
 const (
 	pkgConference = "conference"
 	pkgSpeakers   = "speakers"
+	pkgChat       = "chat"
 )
+
+var packages = map[string]bool{pkgConference: true, pkgSpeakers: true, pkgChat: true}
 
 // notifier keeps a room's subscriptions and sends them events and documents.
 // Diff and encoding are done once for all subscribers that have the same
@@ -68,11 +71,11 @@ func (n *notifier) due() clock.Time { return n.wait }
 // the answer (RFC 6665, section 4.2.1.2).
 func (n *notifier) subscribe(now clock.Time, it *item) {
 	s := it.sub
-	if s.Package != pkgConference && s.Package != pkgSpeakers {
+	if !packages[s.Package] {
 		it.refuse(fault.New(489, "unknown-package", "no such package"))
 		return
 	}
-	joined := n.r.m.Device(it.caller.Session) != nil
+	joined := n.member(it.caller.Session)
 	if !joined && !n.outsider(it.caller.By) {
 		it.refuse(fault.New(403, "forbidden", "join first"))
 		return
@@ -92,15 +95,18 @@ func (n *notifier) subscribe(now clock.Time, it *item) {
 		delete(n.subs, key)
 	}
 	it.succeed(api.SubscribeResult{Sub: sub.name})
-	if s.Package == pkgConference {
+	switch s.Package {
+	case pkgConference:
 		n.build()
 		n.full(now, sub)
+	case pkgChat:
+		n.history(sub)
 	}
 }
 
 // outsider reports whether somebody may watch without having joined.
 func (n *notifier) outsider(by control.Principal) bool {
-	here := by.Room == "" || by.Room == n.r.uri
+	here := (by.Room == "" || by.Room == n.r.uri) && !n.r.m.Banned(n.r.f.cfg.Clock.Now(), by.Subject)
 	return by.Service || here && policy.AtLeast(by.Role, "moderator")
 }
 
@@ -142,8 +148,9 @@ func (n *notifier) settle(now clock.Time) {
 
 // drop forgets the subscriptions of a session that ended.
 func (n *notifier) drop(s ids.Session) {
-	delete(n.subs, subKey{s, pkgConference})
-	delete(n.subs, subKey{s, pkgSpeakers})
+	for pkg := range packages {
+		delete(n.subs, subKey{s, pkg})
+	}
 }
 
 func (n *notifier) update(now clock.Time, s *subscription, made map[*info.Document]*encoded) {
@@ -190,8 +197,8 @@ func (n *notifier) event(e *control.Event) {
 		return
 	}
 	for _, s := range n.inOrder() {
-		if s.key.pkg == pkgConference {
-			n.notify(s, pkgConference, e.Name, body)
+		if n.hears(s, e) {
+			n.notify(s, s.key.pkg, e.Name, body)
 		}
 	}
 }

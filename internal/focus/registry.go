@@ -146,6 +146,15 @@ func (it *item) succeed(result any) {
 	it.reply(&api.Response{Code: 200, Final: true, Result: b})
 }
 
+// proceed gives a provisional answer.
+func (it *item) proceed(code int, result any) {
+	if it.reply == nil {
+		return
+	}
+	b, _ := json.Marshal(result) // strings
+	it.reply(&api.Response{Code: code, Result: b})
+}
+
 // refuse gives the final answer of a refusal.
 func (it *item) refuse(err error) {
 	if it.reply == nil {

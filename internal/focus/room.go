@@ -28,6 +28,7 @@ type room struct {
 	m        *control.Machine
 	out      control.Output
 	sessions map[ids.Session]*session
+	waiting  map[ids.Session][]*item // joins of those in the lobby
 	legs     map[ids.MediaSession]*leg
 	conns    map[ids.Connection]*leg
 	cnames   map[*model.Device]string
@@ -44,6 +45,7 @@ func newRoom(f *Focus, id ids.Conference, uri string) *room {
 		f: f, id: id, uri: uri, box: newMailbox(f.cfg.Inbox),
 		log:      f.cfg.Log.With("conf", string(id)),
 		sessions: map[ids.Session]*session{},
+		waiting:  map[ids.Session][]*item{},
 		legs:     map[ids.MediaSession]*leg{},
 		conns:    map[ids.Connection]*leg{},
 		cnames:   map[*model.Device]string{},
@@ -208,6 +210,9 @@ func (r *room) request(now clock.Time, it *item) {
 		it.refuse(err)
 		return
 	}
+	if _, waits := res.(held); waits {
+		return // answered when somebody decides
+	}
 	it.succeed(res)
 }
 
@@ -301,6 +306,8 @@ func (r *room) carry(now clock.Time, effects []control.Effect) {
 			r.wantSub(now, e.Sub)
 		case control.EndSub:
 			r.endSub(now, e)
+		case control.JoinSettled:
+			r.joinSettled(now, e)
 		case control.SayGoodbye:
 			r.goodbye(e.Session, e.Goodbye)
 		case control.Finished:

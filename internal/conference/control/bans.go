@@ -50,3 +50,6 @@ func (b *bans) check(now clock.Time, user string) error {
 	e.RetryAfter = until.Sub(now)
 	return e
 }
+
+// Banned reports whether a person must not come in.
+func (m *Machine) Banned(now clock.Time, user string) bool { return m.bans.check(now, user) != nil }

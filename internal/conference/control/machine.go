@@ -240,12 +240,12 @@ func (t *turn) tellModerators(name string, fields map[string]any) {
 func (t *turn) effect(e Effect) { t.out.Effects = append(t.out.Effects, e) }
 
 // role returns the caller's role: its row's when joined, else its principal's
-// if that is for this conference.
+// if that is for this conference and its person was not banned from it.
 func (t *turn) role() api.Role {
 	if t.dev != nil {
 		return t.dev.Part.Role
 	}
-	if t.forHere() {
+	if t.forHere() && !t.m.Banned(t.now, t.caller.By.Subject) {
 		return t.caller.By.Role
 	}
 	return ""
