@@ -33,6 +33,8 @@ type Options struct {
 	Workers int        // 0: one
 	Data    string     // zero: a new directory
 	Args    []string   // more flags
+	// Change may change the command before it starts, such as its environment.
+	Change func(testing.TB, *exec.Cmd)
 }
 
 // Server is a running binary.
@@ -107,6 +109,9 @@ func start(t testing.TB, o Options) (*Server, error) {
 	}
 	s.cmd = Command(t, append(args, o.Args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
+	if o.Change != nil {
+		o.Change(t, s.cmd)
+	}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
