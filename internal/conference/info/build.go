@@ -79,10 +79,6 @@ func sameExt(a, b *ConferenceExt) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-func conferenceMembers(c *model.Conference, _ View) ConferenceMembers {
-	return ConferenceMembers{Rev: c.Rev}
-}
-
 func description(c *model.Conference, v View) *Description {
 	d := &Description{
 		DisplayText:    c.Title,
@@ -123,10 +119,6 @@ func Row(c *model.Conference, p *model.Participant, v View) *User {
 		u.Endpoint[v.device(c, p, id)] = endpoint(c, p, d, v)
 	}
 	return u
-}
-
-func userMembers(p *model.Participant, _ View) UserMembers {
-	return UserMembers{Part: string(p.ID)}
 }
 
 func endpoint(c *model.Conference, p *model.Participant, d *model.Device, v View) *Endpoint {

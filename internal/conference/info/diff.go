@@ -234,3 +234,57 @@ func diffByVal(old, new *SidebarsByVal) *SidebarsByVal {
 	}
 	return out
 }
+
+// RowChange is one row of a roster, before and after; nil: it was not there.
+type RowChange struct {
+	Entity   string
+	Old, New *User
+}
+
+// DiffRows is [Diff] for a notifier that knows which rows changed: old and new
+// are documents without rosters. It walks nobody else's row. With whole true
+// the change can only be said by a full document.
+func DiffRows(old, new *Document, rows []RowChange) (d *Document, whole bool) {
+	users := map[string]*User{}
+	for _, c := range rows {
+		switch {
+		case c.New == c.Old:
+		case c.New == nil:
+			users[c.Entity] = &User{State: Deleted}
+		case c.Old == nil:
+			users[c.Entity] = c.New
+		default:
+			if u := diffUser(c.Old, c.New); u != nil {
+				users[c.Entity] = u
+			}
+		}
+	}
+	if len(users) == 0 && sameHead(old, new) {
+		return nil, false
+	}
+	if d = Diff(old, new); d == nil { // not even the revision
+		d = &Document{Entity: new.Entity, State: Partial, Ext: new.Ext}
+	}
+	if d.State != Partial {
+		return nil, true
+	}
+	if len(users) > 0 {
+		d.Users = &Users{State: Partial, User: users}
+	}
+	return d, false
+}
+
+// SameRow reports whether two rows say the same.
+func SameRow(a, b *User) bool {
+	return a == b || a != nil && b != nil && diffUser(a, b) == nil
+}
+
+// SameHead reports whether two documents without rosters differ at most in the
+// revision.
+func SameHead(a, b *Document) bool { return sameHead(a, b) }
+
+// Self is what one subscriber is told about itself, beside what its class is
+// told: the entity of its own row when that is an alias.
+type Self struct {
+	User string `json:"user,omitempty"`
+}

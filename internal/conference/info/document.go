@@ -1,5 +1,7 @@
 package info
 
+import "parley/api"
+
 // State is the attribute of elements that take part in partial updates
 // (RFC 4575, section 4.1).
 type State string
@@ -159,7 +161,13 @@ type ConferenceExt struct {
 // ConferenceMembers are our members of the root. Rev is the conference's
 // revision of the last visible change, good for preconditions.
 type ConferenceMembers struct {
-	Rev uint64 `json:"rev"`
+	Rev        uint64      `json:"rev"`
+	Policy     *api.Policy `json:"policy,omitempty"`
+	Muted      []string    `json:"muted,omitempty"` // media whose new tracks start muted: audio, video
+	Floors     []Floor     `json:"floors,omitempty"`
+	LobbyCount int         `json:"lobbyCount,omitempty"` // to moderators
+	// Self is spliced in by the notifier: it differs within a class of view.
+	Self *Self `json:"self,omitempty"`
 }
 
 // UserExt is a user's extension.
@@ -169,7 +177,9 @@ type UserExt struct {
 
 // UserMembers are our members of a user.
 type UserMembers struct {
-	Part string `json:"part,omitempty"`
+	Part     string `json:"part,omitempty"`
+	Hand     *Hand  `json:"hand,omitempty"`
+	Presence *Mood  `json:"presence,omitempty"`
 }
 
 // EndpointExt is an endpoint's extension.
