@@ -43,7 +43,8 @@ func conferenceMembers(c *model.Conference, v View) ConferenceMembers {
 		return m
 	}
 	m.Muted = slices.Sorted(maps.Keys(c.JoinMuted))
-	m.Policy = &c.Conditions
+	rules := c.Conditions // documents are compared later, when these have changed
+	m.Policy = &rules
 	for _, f := range c.Floors {
 		out := Floor{Floor: f.Label}
 		for _, r := range f.Requests {
