@@ -166,6 +166,8 @@ type ConferenceMembers struct {
 	Muted      []string    `json:"muted,omitempty"` // media whose new tracks start muted: audio, video
 	Floors     []Floor     `json:"floors,omitempty"`
 	LobbyCount int         `json:"lobbyCount,omitempty"` // to moderators
+	// Self is spliced in by the notifier: it differs within a class of view.
+	Self *Self `json:"self,omitempty"`
 }
 
 // UserExt is a user's extension.
