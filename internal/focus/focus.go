@@ -45,6 +45,10 @@ type Config struct {
 	MaxParticipants int           // live participants on this node; 0: 5000
 	Inbox           int           // requests waiting per conference; 0: 1024
 	IDs             *control.IDs  // nil: random
+	Definitions     Definitions   // nil: nothing outlives a restart
+	// Observe is told every event of every conference that is for more than one
+	// session; nil: nobody. Called from the conferences' loops: it must return at once.
+	Observe func(uri string, e control.Event)
 }
 
 // Status is what may be told before joining.
@@ -66,6 +70,7 @@ type Focus struct {
 	wg      sync.WaitGroup
 	users   atomic.Int64 // live participants of all rooms
 	stopped atomic.Bool
+	keep    keeper
 
 	mu       sync.RWMutex // guards what follows
 	byURI    map[string]*room

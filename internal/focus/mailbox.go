@@ -29,6 +29,7 @@ type item struct {
 	err    error            // what was wrong with the parameters
 
 	sub   *api.Subscribe
+	look  func(*room)
 	fact  string
 	event *plane.Event
 }
@@ -99,6 +100,12 @@ func (b *mailbox) push(it *item) {
 	case b.wake <- struct{}{}:
 	default:
 	}
+}
+
+func (b *mailbox) len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.queue)
 }
 
 // take returns everything that waits.

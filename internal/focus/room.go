@@ -37,7 +37,10 @@ type room struct {
 	users    int
 	refill   bool // slots may have other sources now
 	over     bool
-	stopping bool // the node goes; clients come back elsewhere
+	stopping bool        // the node goes; clients come back elsewhere
+	kept     model.Phase // what the definition says
+	why      string      // the conference ended
+	unkept   error       // a change of the command in hand was not stored
 }
 
 func newRoom(f *Focus, id ids.Conference, uri string) *room {
@@ -51,7 +54,9 @@ func newRoom(f *Focus, id ids.Conference, uri string) *room {
 		cnames:   map[*model.Device]string{},
 		m: control.NewMachine(control.Config{
 			ID: id, URI: uri, Anchor: f.cfg.Clock.Anchor(), IDs: *f.cfg.IDs, Policy: f.cfg.Policy,
+			Definition: f.definition(uri),
 		}),
+		kept: model.Scheduled,
 	}
 	r.notes.init(r)
 	return r
@@ -162,6 +167,9 @@ func (r *room) handle(it *item) {
 	switch {
 	case it.event != nil:
 		r.handleMedia(now, *it.event)
+	case it.look != nil:
+		it.look(r)
+		return
 	case it.fact == tick:
 		r.tick(now)
 	case it.fact != "":
@@ -205,7 +213,11 @@ func (r *room) request(now clock.Time, it *item) {
 		return
 	}
 	r.sessions[it.caller.Session] = it.session
+	r.unkept = nil
 	res, err := r.dispatch(now, it)
+	if err == nil {
+		err = r.unkept
+	}
 	if err != nil {
 		it.refuse(err)
 		return
@@ -262,12 +274,14 @@ func (r *room) settle(now clock.Time) {
 	for i := range r.out.Events {
 		if !r.stopping { // when the node goes, the goodbye says all there is
 			r.notes.event(&r.out.Events[i])
+			r.observed(r.out.Events[i])
 		}
 	}
 	clear(r.out.Events)
 	clear(r.out.Effects)
 	r.out.Events, r.out.Effects = r.out.Events[:0], r.out.Effects[:0]
 	r.count()
+	r.phase(now)
 	if r.over {
 		if !r.stopping {
 			r.notes.finish()
@@ -310,8 +324,10 @@ func (r *room) carry(now clock.Time, effects []control.Effect) {
 			r.joinSettled(now, e)
 		case control.SayGoodbye:
 			r.goodbye(e.Session, e.Goodbye)
+		case control.Remember:
+			r.remember(e)
 		case control.Finished:
-			r.over = true
+			r.over, r.why = true, e.Reason
 		}
 	}
 }
