@@ -113,7 +113,7 @@ func (r *room) switchSlot(l *leg, s *section, to ids.Track) {
 		SSRC: s.ssrc, RTXSSRC: s.rtx, Slot: true,
 	})
 	if err != nil {
-		r.log.Warn("slot refused by the media side", "sub", string(s.slot.sub))
+		r.log.Warn("slot refused by the media side", "sub", string(s.slot.sub), "track", string(to), "err", err)
 	}
 }
 

@@ -87,16 +87,6 @@ func New(c *config.Server, version string, logs io.Writer) (*Node, error) {
 	return n, nil
 }
 
-func newLogger(c *config.Server, w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.LogLevel)) // an enum: cannot fail
-	opts := &slog.HandlerOptions{Level: level}
-	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
-}
-
 // tlsConfig is nil on loopback without a configured certificate: browsers treat
 // plain HTTP there as secure.
 func (n *Node) tlsConfig() (*tls.Config, error) {
@@ -149,7 +139,7 @@ func (n *Node) assemble(ln net.Listener, tlsConfig *tls.Config) error {
 			return fmt.Errorf("--admin: %w", err)
 		}
 		n.admin = newHTTPServer(n.adminHandler(), n.log)
-		n.admin.WriteTimeout = 2 * time.Minute // a CPU profile takes its time
+		n.admin.ReadTimeout, n.admin.WriteTimeout = 0, 2*time.Minute // a CPU profile takes its time
 	}
 	return nil
 }
@@ -189,10 +179,12 @@ func (n *Node) healthz(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-// newHTTPServer has a timeout on everything a slow peer could hold (S2, A32).
+// newHTTPServer has a timeout on everything a slow peer could hold (S2, A32). A
+// request with its body has to be here before the 10 s of scenario S2; bodies
+// are 128 KiB at most.
 func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: 30 * time.Second,
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 9 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10, ConnContext: withConn,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
