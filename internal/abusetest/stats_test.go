@@ -114,6 +114,10 @@ func (s *server) recovered(t *testing.T, before *stats) {
 	took := s.eventually(t, 30*time.Second, "as small as before: "+before.String(), func(now *stats) bool {
 		return now.Goroutines <= before.Goroutines+10 && now.HeapBytes <= heap && now.Media.HalfOpen <= before.Media.HalfOpen
 	})
+	if now := s.stats(t, true); now.Goroutines > before.Goroutines+10 {
+		_, b, _ := fetch(s.admin + "/debug/pprof/goroutine?debug=1")
+		t.Logf("goroutines:\n%.6000s", b)
+	}
 	t.Logf("before: %v", before)
 	t.Logf("after:  %v (%.1f s)", s.stats(t, true), took.Seconds())
 }
