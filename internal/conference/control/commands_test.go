@@ -161,7 +161,7 @@ func TestCMD1_Outsiders(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, fe := h.do(caller("eve", api.RoleAttendee), method, p)
-		want := map[string]int{api.ConferenceStart: 0, api.ConferenceEnd: 403, api.ConferenceJoin: 400, api.ConferenceLeave: 0}
+		want := map[string]int{api.ConferenceStart: 0, api.ConferenceEnd: 403, api.ConferenceJoin: 400, api.ConferenceLeave: 0, api.ConferenceStatus: 404}
 		code, special := want[method]
 		if !special {
 			code = 481

@@ -16,6 +16,10 @@ func startConference(m *Machine, t *turn, p api.StartParams) (any, error) {
 	if p.Mode != "" && p.Mode != "create" && p.Mode != "join" && p.Mode != "either" {
 		return nil, errBadParams("mode")
 	}
+	wait, err := m.checkIntent(t, p)
+	if err != nil {
+		return nil, err
+	}
 	res := api.StartResult{Conf: string(m.conf.ID), URI: m.conf.URI}
 	switch m.conf.Phase {
 	case model.Active:
@@ -32,8 +36,30 @@ func startConference(m *Machine, t *turn, p api.StartParams) (any, error) {
 	if !m.mayStart(t) {
 		return nil, errForbidden()
 	}
+	m.conf.Intent = p.Intent
 	m.activate(t, p.Title)
+	if len(p.Invite) > 0 {
+		res.Targets = m.inviteAll(t, p.Invite, wait)
+	}
 	return res, nil
+}
+
+// checkIntent checks what those who are to come should notice. Ringing and
+// prompting without saying whom is no mistake: clients of the house may know.
+func (m *Machine) checkIntent(t *turn, p api.StartParams) (time.Duration, error) {
+	switch p.Intent {
+	case "", "room":
+		if len(p.Invite) > 0 {
+			return 0, errBadParams("invite goes with intent ring or prompt")
+		}
+		return 0, nil
+	case "ring", "prompt":
+		if len(p.Invite) > 0 {
+			return m.checkInvite(t, p.Invite, 0)
+		}
+		return 0, nil
+	}
+	return 0, errBadParams("intent")
 }
 
 func (m *Machine) mayStart(t *turn) bool {
@@ -48,7 +74,11 @@ func (m *Machine) activate(t *turn, title string) {
 		c.Title = title
 	}
 	c.Phase, c.Creator, c.Since = model.Active, t.caller.By.Subject, t.now
-	t.event("conference.started", map[string]any{"uri": c.URI, "title": c.Title})
+	fields := map[string]any{"uri": c.URI, "title": c.Title}
+	if c.Intent != "" {
+		fields["intent"] = c.Intent
+	}
+	t.event("conference.started", fields)
 	m.watchEmpty(t)
 }
 
@@ -114,6 +144,7 @@ func (m *Machine) finish(t *turn, reason string) {
 	}
 	c.Phase = model.Ended
 	t.event("conference.ended", map[string]any{"reason": reason})
+	m.branches.over(t, reason)
 	t.effect(Finished{reason})
 }
 

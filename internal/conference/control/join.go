@@ -14,6 +14,9 @@ import (
 // join lets a device in. Everything that can be refused is refused before the
 // first change.
 func join(m *Machine, t *turn, p api.JoinParams) (any, error) {
+	if err := m.branches.welcome(t, p); err != nil {
+		return nil, err
+	}
 	if err := m.devices.checkJoin(t, &p); err != nil {
 		return nil, err
 	}
@@ -113,6 +116,7 @@ func (x *devices) let(t *turn, d *model.Device, p api.JoinParams) api.JoinResult
 	if d.Subscribe == "auto" {
 		x.m.subs.all(t, d)
 	}
+	x.m.arrival(t, d)
 	return x.joinResult(d, published)
 }
 
@@ -258,6 +262,7 @@ func (x *devices) add(t *turn, part *model.Participant, p api.JoinParams) *model
 		ID: ids.Device(p.Device), Part: part, Status: model.Connected, JoinedAt: t.now,
 		Receives: map[string]int{},
 	}
+	d.Equipment = announced(part.Devices[d.ID])
 	part.Devices[d.ID] = d
 	x.drive(t, d, p)
 	return d
@@ -270,6 +275,7 @@ func (x *devices) takeOver(t *turn, d *model.Device, p api.JoinParams) {
 		delete(x.m.bySession, d.Session)
 		t.effect(SayGoodbye{d.Session, api.Goodbye{Kind: "goodbye", Action: "disconnect", Reason: "replaced"}})
 	}
+	x.m.branches.returned(t, d)
 	for _, s := range x.m.subs.of(d.MS) {
 		x.m.subs.drop(t, s)
 	}

@@ -36,6 +36,8 @@ func (x *devices) gone(t *turn, d *model.Device, how model.Departure, why, by st
 		x.m.media.close(t, s, cause(how, why))
 	}
 	x.drop(t, d, how, why, by)
+	x.m.peers.gone(t, d, cause(how, why))
+	x.m.branches.gone(t, d, how, why, by)
 	x.participantGone(t, d.Part, how, why, by)
 }
 

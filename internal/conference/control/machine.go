@@ -21,6 +21,8 @@ type IDs struct {
 	Track        func() ids.Track
 	Subscription func() ids.Subscription
 	Source       func() uint32
+	Conference   func() ids.Conference // of sidebars
+	Token        func() string         // of those who are moved
 }
 
 // RandomIDs returns the generators of package ids.
@@ -29,6 +31,7 @@ func RandomIDs() IDs {
 		Participant: ids.NewParticipant, Connection: ids.NewConnection,
 		MediaSession: ids.NewMediaSession, Stream: ids.NewStream, Track: ids.NewTrack,
 		Subscription: ids.NewSubscription, Source: ids.Random32,
+		Conference: ids.NewConference, Token: func() string { return ids.NewSecret().Reveal() },
 	}
 }
 
@@ -42,6 +45,9 @@ type Config struct {
 	// Definition is what was kept of the conference; zero: nothing. Its Policy
 	// goes over Policy, its Title and Banned hold from the start.
 	Definition api.Definition
+	Main       *model.Place // whose sidebar it is; nil: of none
+	Inviter    Inviter      // nil: nobody can be asked in
+	Recorder   bool         // something is there that records
 }
 
 // Command is one thing to do: a client's request with decoded parameters (see
@@ -51,6 +57,7 @@ type Command struct {
 	Caller Caller
 	Params any
 	IfRev  *uint64
+	Dest   *Destination // of participant.transfer, as far as the machine cannot know it
 }
 
 // Output collects what a step produced. The caller owns and empties it.
@@ -81,6 +88,9 @@ type Machine struct {
 	floors  floors
 	moods   moods
 	chat    chat
+
+	branches branches
+	peers    peers
 }
 
 // NewMachine returns a scheduled conference.
@@ -98,6 +108,8 @@ func NewMachine(c Config) *Machine {
 	m.cfg.Policy = c.Policy.Under(c.Definition.Policy)
 	m.conf.Conditions = m.cfg.Policy.API()
 	m.floors.settle()
+	m.branches, m.peers = branches{m: m}, peers{m}
+	m.conf.Main = c.Main
 	return m
 }
 
@@ -127,7 +139,7 @@ func (m *Machine) Step(now clock.Time, c Command, out *Output) (any, error) {
 	if !ok {
 		return nil, errUnknownMethod()
 	}
-	t := &turn{m: m, now: now, caller: c.Caller, ifRev: c.IfRev, out: out, firstEvent: len(out.Events)}
+	t := &turn{m: m, now: now, caller: c.Caller, ifRev: c.IfRev, dest: c.Dest, out: out, firstEvent: len(out.Events)}
 	if err := h.admit(m, t); err != nil {
 		return nil, err
 	}
@@ -167,6 +179,7 @@ type turn struct {
 	caller     Caller
 	dev        *model.Device // the caller's, when it has joined
 	ifRev      *uint64
+	dest       *Destination
 	out        *Output
 	firstEvent int
 	dirty      bool

@@ -16,6 +16,9 @@ type mediaSessions struct{ m *Machine }
 // offer opens a negotiation. What the sections become is decided by the
 // machine's owner, who must follow with MediaNegotiated or MediaRefused.
 func offer(m *Machine, t *turn, p api.OfferParams) (any, error) {
+	if m.PeerOffer(t.caller.Session, p) {
+		return m.peers.offer(t, p)
+	}
 	s, err := m.media.of(t, p.MS)
 	if err != nil {
 		return nil, err
@@ -84,7 +87,7 @@ func negotiated(m *Machine, t *turn, p Negotiated) (any, error) {
 	for _, id := range p.Active {
 		if sub := m.conf.Subscriptions[id]; sub != nil && sub.State == model.SubRequested {
 			sub.State = model.SubActive
-			if sub.Want.Paused {
+			if sub.Paused() {
 				sub.State = model.SubPaused
 			}
 		}
@@ -147,9 +150,12 @@ func mediaReset(m *Machine, t *turn, p Refused) (any, error) {
 	return s.Conn, nil
 }
 
-// answer is refused always: the server never offers (section 5.1, mode
-// client-offers), so there is nothing to answer.
+// answer is for another device: the server itself never offers (section 5.1,
+// mode client-offers), so there is nothing of its own to answer.
 func answer(m *Machine, t *turn, p api.OfferParams) (any, error) {
+	if s := m.peers.of(t, p.MS); s != nil {
+		return m.peers.answer(t, s, p)
+	}
 	s, err := m.media.of(t, p.MS)
 	if err != nil {
 		return nil, err
@@ -162,6 +168,9 @@ func answer(m *Machine, t *turn, p api.OfferParams) (any, error) {
 func candidate(m *Machine, t *turn, p api.CandidateParams) (any, error) {
 	if len(p.Candidates) > maxCandidates {
 		return nil, fault.New(413, "too-large", "at most %d candidates in a message", maxCandidates)
+	}
+	if s := m.peers.of(t, p.MS); s != nil {
+		return m.peers.candidate(t, s, p)
 	}
 	if _, err := m.media.of(t, p.MS); err != nil {
 		return nil, err

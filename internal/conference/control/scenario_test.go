@@ -105,6 +105,8 @@ func countedIDs() control.IDs {
 		Track:        func() ids.Track { return ids.Track(next("trk_")) },
 		Subscription: func() ids.Subscription { return ids.Subscription(next("sub_")) },
 		Source:       func() uint32 { src++; return src },
+		Conference:   func() ids.Conference { return ids.Conference(next("conf_s")) },
+		Token:        func() string { return next("token") },
 	}
 }
 

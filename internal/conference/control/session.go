@@ -105,14 +105,20 @@ func linkChanged(m *Machine, t *turn, p Link) (any, error) {
 	case p.State == model.LinkFailed && d.Dialect != "ws":
 		m.media.lost(t, s)
 	case p.State == model.LinkFailed:
-		conn := s.Conn
-		m.at(t.now.Add(m.cfg.Policy.Grace), func(t *turn) {
-			if s.Link == model.LinkFailed && s.Conn == conn {
-				m.media.lost(t, s)
-			}
-		})
+		m.media.watchFailed(t, s)
 	}
 	return done(), nil
+}
+
+// watchFailed gives a client the grace to come with another connection. One
+// that is away has closed it on purpose, and has time until it is back.
+func (x *mediaSessions) watchFailed(t *turn, s *model.MediaSession) {
+	conn := s.Conn
+	x.m.at(t.now.Add(x.m.cfg.Policy.Grace), func(t *turn) {
+		if s.Link == model.LinkFailed && s.Conn == conn && s.Device.Away == nil {
+			x.lost(t, s)
+		}
+	})
 }
 
 // lost puts out a device whose transport will not come back.

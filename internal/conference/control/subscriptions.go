@@ -60,9 +60,9 @@ func (x *subscriptions) request(t *turn, w api.WantedTrack) api.SubscribedTrack 
 func (x *subscriptions) change(t *turn, s *model.Subscription, w api.WantedTrack) {
 	s.Want = w
 	switch {
-	case w.Paused && s.State == model.SubActive:
+	case s.Paused() && s.State == model.SubActive:
 		s.State = model.SubPaused
-	case !w.Paused && s.State == model.SubPaused:
+	case !s.Paused() && s.State == model.SubPaused:
 		s.State = model.SubActive
 	}
 	t.effect(WantSub{s})

@@ -16,6 +16,7 @@ type Presence string
 
 // States of a participant.
 const (
+	Invited Presence = "invited" // asked in; the person has not come yet
 	Joining Presence = "joining"
 	Lobby   Presence = "lobby"
 	Joined  Presence = "joined"
