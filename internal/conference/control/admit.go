@@ -81,8 +81,8 @@ func (x *lobby) late(parts []string) error {
 	if known == "" {
 		return errNoPart()
 	}
-	e := fault.New(409, "conflict", "too late, this person was %s", map[string]string{
-		"admitted": "admitted", "rejected": "rejected", "left": "gone",
+	e := fault.New(409, "conflict", "too late, this person %s", map[string]string{
+		"admitted": "was admitted", "rejected": "was rejected", "left": "has left",
 	}[known])
 	e.Data = map[string]any{"outcome": known}
 	return e

@@ -49,7 +49,7 @@ func sendChat(m *Machine, t *turn, p api.ChatParams) (any, error) {
 	if err := checkChat(p); err != nil {
 		return nil, err
 	}
-	if !m.cfg.Policy.MayChat(by.Role) {
+	if !m.cfg.Policy.MayChat(by.Role) || t.caller.By.Limits.NoChat {
 		return nil, errForbidden()
 	}
 	users, roles, err := x.addressees(p.To)

@@ -18,7 +18,8 @@ import (
 // moderator is the chair and decides each request.
 type floors struct {
 	m    *Machine
-	seq  uint64
+	seq  uint64          // last number given to a request
+	turn uint64          // last number given to a granting
 	open []*floorRequest // that have not ended
 	past pastRequests
 }
@@ -191,8 +192,8 @@ func (x *floors) holders(label string) int {
 
 // grant is the only place where somebody gets a floor.
 func (x *floors) grant(t *turn, r *floorRequest) {
-	x.seq++
-	r.status, r.order = model.FloorGranted, x.seq
+	x.turn++
+	r.status, r.order = model.FloorGranted, x.turn
 	x.changed(t, r, "")
 	x.settleMedia(t, r.label)
 }

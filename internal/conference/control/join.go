@@ -48,6 +48,11 @@ func (x *devices) come(t *turn, p api.JoinParams, old *model.Device) (any, error
 	if part != nil && part.State == model.Joined {
 		role = part.Role // what a moderator made of it since holds for all its devices
 	}
+	for _, w := range p.Tracks {
+		if t.caller.By.Limits.withhold(cmp.Or(w.Source, defaultSource[w.Kind])) {
+			return nil, errForbidden()
+		}
+	}
 	if err := m.tracks.checkAll(role, old, p.Tracks); err != nil {
 		return nil, err
 	}

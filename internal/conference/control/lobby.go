@@ -88,7 +88,7 @@ func (x *lobby) again(t *turn, p api.JoinParams, d *model.Device) (any, error) {
 	}
 	if d.Session != t.caller.Session {
 		delete(x.m.bySession, d.Session)
-		t.effect(JoinSettled{Session: d.Session, Err: errDuplicate().(*fault.Error)})
+		t.effect(JoinSettled{Session: d.Session, Err: fault.New(409, "duplicate", "a newer page of yours waits instead")})
 		t.effect(SayGoodbye{d.Session, api.Goodbye{Kind: "goodbye", Action: "disconnect", Reason: "replaced"}})
 	}
 	x.m.devices.drive(t, d, p)

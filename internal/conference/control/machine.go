@@ -139,7 +139,7 @@ func (m *Machine) Step(now clock.Time, c Command, out *Output) (any, error) {
 	if !ok {
 		return nil, errUnknownMethod()
 	}
-	t := &turn{m: m, now: now, caller: c.Caller, ifRev: c.IfRev, dest: c.Dest, out: out, firstEvent: len(out.Events)}
+	t := &turn{m: m, now: now, caller: c.Caller, ifRev: c.IfRev, dest: c.Dest, out: out, firstEvent: len(out.Events), firstEffect: len(out.Effects)}
 	if err := h.admit(m, t); err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (m *Machine) Tick(now clock.Time, out *Output) {
 		if !ok {
 			return
 		}
-		t := &turn{m: m, now: now, out: out, firstEvent: len(out.Events)}
+		t := &turn{m: m, now: now, out: out, firstEvent: len(out.Events), firstEffect: len(out.Effects)}
 		fire(t)
 		t.commit()
 	}
@@ -174,17 +174,18 @@ func (m *Machine) Deadline() clock.Time { return m.timers.next() }
 
 // turn is one commit in the making.
 type turn struct {
-	m          *Machine
-	now        clock.Time
-	caller     Caller
-	dev        *model.Device // the caller's, when it has joined
-	ifRev      *uint64
-	dest       *Destination
-	out        *Output
-	firstEvent int
-	dirty      bool
-	touched    []*model.Participant
-	tracks     []*model.Track
+	m                       *Machine
+	now                     clock.Time
+	caller                  Caller
+	dev                     *model.Device // the caller's, when it has joined
+	ifRev                   *uint64
+	dest                    *Destination
+	out                     *Output
+	firstEvent, firstEffect int
+
+	dirty   bool
+	touched []*model.Participant
+	tracks  []*model.Track
 }
 
 // touch marks the conference, and the rows under p (may be nil), as changed.
@@ -214,6 +215,12 @@ func (t *turn) commit() {
 		e.Conf, e.Rev, e.At = c.ID, c.Rev, at
 		if e.By == "" {
 			e.By = by
+		}
+	}
+	for i := t.firstEffect; i < len(t.out.Effects); i++ {
+		if s, ok := t.out.Effects[i].(JoinSettled); ok && s.Err == nil {
+			s.Result.Rev = c.Rev
+			t.out.Effects[i] = s
 		}
 	}
 }

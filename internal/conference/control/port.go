@@ -15,6 +15,22 @@ type Principal struct {
 	Room    string   // conference URI the token is for; empty: any
 	Service bool     // service key (admin API)
 	Trusted bool     // came with a token or owner right (not an anonymous --dev guest)
+	Limits  Limits   // rights the token withholds; zero: all of the role
+}
+
+// Limits are rights that a token withholds though the role would have them.
+type Limits struct {
+	NoPublish bool // microphone and camera
+	NoScreen  bool // screen and its sound
+	NoChat    bool
+}
+
+// withhold reports whether a source may not be published.
+func (l Limits) withhold(source string) bool {
+	if source == "screen" || source == "screenAudio" {
+		return l.NoScreen
+	}
+	return l.NoPublish
 }
 
 // Caller is the source of a request: one signalling session.

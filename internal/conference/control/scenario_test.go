@@ -160,6 +160,8 @@ func (s *stage) server(rest string) {
 			s.cfg.Policy.MaxUsers = n
 		case "max-tracks":
 			s.cfg.Policy.MaxTracks = n
+		case "banned":
+			s.cfg.Definition.Banned = strings.Split(val, ",")
 		case "max-subscriptions":
 			s.cfg.Policy.MaxSubs = n
 		default:
@@ -274,12 +276,16 @@ func (s *stage) answer(res any, err error) {
 		fmt.Fprintf(&s.out, "  answer: %d %s (%s)\n", fe.Code, fe.Reason, fe.Message)
 		return
 	}
+	if w, ok := res.(control.Waiting); ok {
+		fmt.Fprintf(&s.out, "  answer: 182 for now, %s waits as %s (%s)\n", w.Ticket.User, w.Ticket.Part, w.Ticket.Reason)
+		return
+	}
 	b, err := json.Marshal(res)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	if j, ok := res.(api.JoinResult); ok { // the parts that differ
-		b = fmt.Appendf(nil, "%s is %s in %s at rev %d, media session %s, tracks %v", j.User, j.Role, j.Conf, j.Rev, j.MS, j.Tracks)
+		b = []byte(joined(j))
 	}
 	if string(b) == "{}" || string(b) == "null" {
 		b = nil
@@ -302,9 +308,13 @@ func (s *stage) tell(out *control.Output) {
 		if e.By != "" {
 			by = " by " + e.By
 		}
-		fmt.Fprintf(&s.out, "  %s hears: %s%s%s\n", to, e.Name, by, fields(e.Fields))
+		fmt.Fprintf(&s.out, "  %s: %s%s%s\n", hearers(to, e), e.Name, by, fields(e.Fields))
 	}
 	for _, e := range out.Effects {
+		if line := beside(e); line != "" {
+			fmt.Fprintf(&s.out, "  %s\n", line)
+			continue
+		}
 		fmt.Fprintf(&s.out, "  media: %s\n", work(e))
 	}
 	s.document()
@@ -340,7 +350,7 @@ func work(e control.Effect) string {
 
 // document writes the change of the conference-info document.
 func (s *stage) document() {
-	next := info.Build(s.m.Conference(), s.m.Users(), info.View{Anchor: s.cfg.Anchor, Labels: control.Labels}, s.doc)
+	next := info.Build(s.m.Conference(), s.m.Users(), info.View{Anchor: s.cfg.Anchor, Labels: control.Labels, Group: info.Moderators}, s.doc)
 	if s.doc == nil {
 		s.doc = &info.Document{}
 		for _, l := range rows(nil, next.Users) {
@@ -348,7 +358,10 @@ func (s *stage) document() {
 		}
 	} else if d := info.Diff(s.doc, next); d != nil {
 		if c := d.ConferenceState; c != nil {
-			fmt.Fprintf(&s.out, "  document: %d in the room, active=%v\n", *c.UserCount, *c.Active)
+			fmt.Fprintf(&s.out, "  document: %d in the room, active=%v%s\n", *c.UserCount, *c.Active, map[bool]string{true: ", locked"}[*c.Locked])
+		}
+		for _, l := range rules(s.doc, next) {
+			fmt.Fprintf(&s.out, "  document: %s\n", l)
 		}
 		for _, l := range rows(s.doc.Users, d.Users) {
 			fmt.Fprintf(&s.out, "  roster: %s\n", l)
@@ -368,6 +381,9 @@ func rows(_, u *info.Users) []string {
 		if user.State == info.Deleted {
 			out = append(out, name+" is off the list")
 			continue
+		}
+		if l := person(user); l != "" {
+			out = append(out, name+l)
 		}
 		for _, dev := range slices.Sorted(maps.Keys(user.Endpoint)) {
 			out = append(out, row(name, user, dev, user.Endpoint[dev]))

@@ -35,12 +35,15 @@ func setPolicy(m *Machine, t *turn, p api.SetPolicyParams) (any, error) {
 	for _, u := range p.Unban {
 		m.bans.lift(u)
 	}
-	if next != m.cfg.Policy {
+	changed := next != m.cfg.Policy
+	if changed {
 		keep.Policy = &p.Policy
-		m.enforce(t, next)
 	}
 	t.event("policy.changed", map[string]any{"title": m.conf.Title})
 	t.effect(keep)
+	if changed {
+		m.enforce(t, next)
+	}
 	return done(), nil
 }
 

@@ -32,6 +32,9 @@ type tracks struct {
 
 func publish(m *Machine, t *turn, p api.PublishParams) (any, error) {
 	d := t.dev
+	if t.caller.By.Limits.withhold(cmp.Or(p.Source, defaultSource[p.Kind])) {
+		return nil, errForbidden()
+	}
 	if err := m.tracks.check(d.Part.Role, nil, m.tracks.of(d.MS), p); err != nil {
 		return nil, err
 	}
@@ -118,6 +121,7 @@ func (x *tracks) add(t *turn, d *model.Device, p api.PublishParams) *model.Track
 		"track": k.ID, "user": d.Part.User, "device": d.ID, "kind": k.Kind, "source": k.Source,
 		"label": k.Label, "stream": k.Stream,
 	})
+	t.out.Events[len(t.out.Events)-1].By = d.Part.User // also when a moderator let its device in
 	return k
 }
 
