@@ -18,6 +18,7 @@ var Version = "dev"
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Check   checkCmd   `cmd:"" help:"Validate the configuration and say what is wrong, without starting."`
+	Token   tokenCmd   `cmd:"" help:"Make an access token with the server's keys."`
 	Load    loadCmd    `cmd:"" help:"Drive a server with publishers and subscribers, and measure it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,7 +98,17 @@ func (a *Authenticator) guest(name string) Claims {
 }
 
 func principal(c Claims) control.Principal {
-	return control.Principal{Subject: c.Subject, Name: c.Name, Role: c.Role, Room: c.Room, Trusted: !c.Anon}
+	p := control.Principal{
+		Subject: c.Subject, Name: c.Name, Role: c.Role, Room: c.Room, Trusted: !c.Anon, Service: c.Service && !c.Anon,
+	}
+	if c.Rights != nil {
+		p.Limits = control.Limits{
+			NoPublish: !slices.Contains(c.Rights, RightPublish),
+			NoScreen:  !slices.Contains(c.Rights, RightScreen),
+			NoChat:    !slices.Contains(c.Rights, RightChat),
+		}
+	}
+	return p
 }
 
 func newSubject(kind string) string {
@@ -124,7 +135,7 @@ func (a *Authenticator) refuse(addr netip.Addr) *fault.Error {
 
 // Mint signs an access token.
 func (a *Authenticator) Mint(c Claims, ttl time.Duration) (token string, expires time.Time, err error) {
-	w := wireClaims{Name: c.Name, Room: c.Room, Role: c.Role}
+	w := wireClaims{Name: c.Name, Room: c.Room, Role: c.Role, Rights: c.Rights}
 	w.Subject = c.Subject
 	if _, ok := w.claims(useAccess); !ok {
 		return "", time.Time{}, fmt.Errorf("auth: subject, room or role cannot stand in a token")

@@ -1,14 +1,21 @@
 package auth
 
 import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"parley/internal/base/ids"
 	"parley/internal/base/strictjson"
@@ -32,7 +39,9 @@ const maxKeyFile = 64 << 10
 type key struct {
 	id     string
 	alg    string
-	secret []byte
+	secret []byte // HS256 only
+	// verifier is what jwt wants: the secret, or a public key.
+	verifier any
 }
 
 type keyRing struct {
@@ -45,6 +54,7 @@ type keyFile struct {
 		KID    string `json:"kid"`
 		Alg    string `json:"alg"`
 		Secret string `json:"secret"` // base64url, no padding
+		Public string `json:"public"` // PEM, for ES256 and EdDSA
 	} `json:"keys"`
 }
 
@@ -57,6 +67,7 @@ func randomBytes() []byte {
 // volatileKeys are keys for one run, when there is no directory to keep them.
 func volatileKeys() *keyRing {
 	k := &key{id: "run", alg: algorithm, secret: randomBytes()}
+	k.verifier = k.secret
 	return &keyRing{sign: k, byID: map[string]*key{k.id: k}}
 }
 
@@ -90,29 +101,69 @@ func parseKeys(b []byte) (*keyRing, error) {
 	}
 	ring := &keyRing{byID: make(map[string]*key)}
 	for i, k := range f.Keys {
-		secret, err := base64.RawURLEncoding.DecodeString(k.Secret)
+		made := &key{id: k.KID, alg: k.Alg}
 		switch {
 		case !ids.ValidName(k.KID):
 			return nil, fmt.Errorf("keys[%d].kid: must be a plain name", i)
 		case ring.byID[k.KID] != nil:
 			return nil, fmt.Errorf("keys[%d].kid: %q is there twice", i, k.KID)
-		case k.Alg != algorithm:
-			return nil, fmt.Errorf("keys[%d].alg: must be %s", i, algorithm)
-		case err != nil:
-			return nil, fmt.Errorf("keys[%d].secret: not base64url", i)
-		case len(secret) < secretBytes:
-			return nil, fmt.Errorf("keys[%d].secret: shorter than %d bytes", i, secretBytes)
 		}
-		made := &key{id: k.KID, alg: k.Alg, secret: secret}
+		if why := made.load(k.Secret, k.Public); why != "" {
+			return nil, fmt.Errorf("keys[%d].%s", i, why)
+		}
 		ring.byID[made.id] = made
-		if ring.sign == nil {
+		if ring.sign == nil && made.alg == algorithm {
 			ring.sign = made
 		}
 	}
-	if ring.sign == nil {
+	if len(ring.byID) == 0 {
 		return nil, errors.New("keys: empty")
 	}
 	return ring, nil
+}
+
+// load takes the one kind of key its algorithm has and says what is wrong, or "".
+func (k *key) load(secret, public string) string {
+	if k.alg == algorithm {
+		b, err := base64.RawURLEncoding.DecodeString(secret)
+		switch {
+		case public != "":
+			return "public: " + algorithm + " has a secret"
+		case err != nil:
+			return "secret: not base64url"
+		case len(b) < secretBytes:
+			return fmt.Sprintf("secret: shorter than %d bytes", secretBytes)
+		}
+		k.secret, k.verifier = b, b
+		return ""
+	}
+	if !slices.Contains(algorithms, k.alg) {
+		return "alg: must be one of " + strings.Join(algorithms, ", ")
+	}
+	if secret != "" {
+		return "secret: " + k.alg + " has a public key; the private one stays with the issuer"
+	}
+	block, _ := pem.Decode([]byte(public))
+	if block == nil {
+		return "public: not PEM"
+	}
+	pub, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return "public: not a public key (SubjectPublicKeyInfo)"
+	}
+	switch p := pub.(type) {
+	case *ecdsa.PublicKey:
+		if k.alg == "ES256" && p.Curve == elliptic.P256() {
+			k.verifier = p
+			return ""
+		}
+	case ed25519.PublicKey:
+		if k.alg == "EdDSA" {
+			k.verifier = p
+			return ""
+		}
+	}
+	return "public: not a key for " + k.alg
 }
 
 // loadOwner reads DIR/owner.key, making it at the first start.

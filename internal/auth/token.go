@@ -3,6 +3,7 @@ package auth
 import (
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -17,6 +18,10 @@ import (
 
 // algorithm is the one we sign with (RFC 7518, section 3.2).
 const algorithm = "HS256"
+
+// algorithms are the ones a key of the file may be for: ours, and two whose
+// public half another issuer can give us (RFC 7518, section 3.4; RFC 8037).
+var algorithms = []string{algorithm, "ES256", "EdDSA"}
 
 // maxToken is the cap before anything is parsed (class A15).
 const maxToken = 8 << 10
@@ -38,6 +43,23 @@ type Claims struct {
 	Room    string   // conference the token is for; empty: any
 	Role    api.Role // highest role; empty: attendee
 	Anon    bool     // a guest nobody vouches for (--dev)
+	Service bool     // a program that administers, see docs/api.md
+	// Rights are the only ones granted of those the role has; nil: all of them.
+	Rights []string
+}
+
+// Rights a token can name.
+const (
+	RightPublish = "publish" // microphone and camera
+	RightScreen  = "screen"  // screen and its sound
+	RightChat    = "chat"
+)
+
+// Rights lists all of them.
+func Rights() []string { return []string{RightPublish, RightScreen, RightChat} }
+
+func validRights(list []string) bool {
+	return !slices.ContainsFunc(list, func(r string) bool { return !slices.Contains(Rights(), r) })
 }
 
 type wireClaims struct {
@@ -47,6 +69,9 @@ type wireClaims struct {
 	Role api.Role `json:"role,omitempty"`
 	Use  string   `json:"use,omitempty"`
 	Anon bool     `json:"anon,omitempty"`
+
+	Service bool     `json:"service,omitempty"`
+	Rights  []string `json:"rights,omitzero"` // an empty list grants none
 }
 
 // rank orders the roles a token may grant.
@@ -54,14 +79,19 @@ var rank = map[api.Role]int{
 	api.RoleObserver: 1, api.RoleAttendee: 2, api.RolePresenter: 3, api.RoleModerator: 4, api.RoleOwner: 5,
 }
 
+var errNoSigner = errors.New("auth: keys.json has no key of this server's own to sign with")
+
 var errToken = errors.New("token refused") // the cause is for nobody
 
 func (r *keyRing) mint(c Claims, use string, now time.Time, ttl time.Duration) (string, error) {
-	w := wireClaims{Name: c.Name, Room: c.Room, Role: c.Role, Use: use, Anon: c.Anon}
+	w := wireClaims{Name: c.Name, Room: c.Room, Role: c.Role, Use: use, Anon: c.Anon, Service: c.Service, Rights: c.Rights}
 	w.Subject = c.Subject
 	w.ID = strings.TrimPrefix(string(ids.NewConnection()), "conn_") // never twice the same token
 	w.IssuedAt = jwt.NewNumericDate(now)
 	w.ExpiresAt = jwt.NewNumericDate(now.Add(ttl))
+	if r.sign == nil {
+		return "", errNoSigner
+	}
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, w)
 	t.Header["kid"] = r.sign.id
 	return t.SignedString(r.sign.secret)
@@ -72,7 +102,7 @@ func (r *keyRing) verify(text, use string, now func() time.Time) (Claims, time.T
 	if text == "" || len(text) > maxToken || !unambiguous(text) {
 		return Claims{}, time.Time{}, errToken
 	}
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{algorithm}), jwt.WithLeeway(leeway),
+	parser := jwt.NewParser(jwt.WithValidMethods(algorithms), jwt.WithLeeway(leeway),
 		jwt.WithExpirationRequired(), jwt.WithTimeFunc(now), jwt.WithStrictDecoding())
 	var w wireClaims
 	if _, err := parser.ParseWithClaims(text, &w, r.keyOf); err != nil {
@@ -97,11 +127,11 @@ func (r *keyRing) keyOf(t *jwt.Token) (any, error) {
 	if k == nil || t.Method.Alg() != k.alg {
 		return nil, errToken
 	}
-	return k.secret, nil
+	return k.verifier, nil
 }
 
 func (w *wireClaims) claims(use string) (Claims, bool) {
-	c := Claims{Subject: w.Subject, Name: CleanName(w.Name), Room: w.Room, Role: w.Role, Anon: w.Anon}
+	c := Claims{Subject: w.Subject, Name: CleanName(w.Name), Room: w.Room, Role: w.Role, Anon: w.Anon, Service: w.Service, Rights: w.Rights}
 	if c.Role == "" {
 		c.Role = api.RoleAttendee
 	}
@@ -109,6 +139,8 @@ func (w *wireClaims) claims(use string) (Claims, bool) {
 	case rank[c.Role] == 0:
 		return c, false
 	case c.Room != "" && !ids.ValidName(c.Room):
+		return c, false
+	case !validRights(c.Rights):
 		return c, false
 	case use == useInvite:
 		return c, c.Room != ""
