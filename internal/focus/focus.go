@@ -40,12 +40,14 @@ type Config struct {
 	Plane           plane.Plane
 	Clock           Clock
 	Log             *slog.Logger
-	Policy          policy.Policy // zero: policy.Default
-	MaxConferences  int           // running at a time on this node; 0: 1000
-	MaxParticipants int           // live participants on this node; 0: 5000
-	Inbox           int           // requests waiting per conference; 0: 1024
-	IDs             *control.IDs  // nil: random
-	Definitions     Definitions   // nil: nothing outlives a restart
+	Policy          policy.Policy   // zero: policy.Default
+	MaxConferences  int             // running at a time on this node; 0: 1000
+	MaxParticipants int             // live participants on this node; 0: 5000
+	Inbox           int             // requests waiting per conference; 0: 1024
+	IDs             *control.IDs    // nil: random
+	Definitions     Definitions     // nil: nothing outlives a restart
+	Inviter         control.Inviter // nil: nobody can be asked in
+	Recorder        bool            // something is there that records
 	// Observe is told every event of every conference that is for more than one
 	// session; nil: nobody. Called from the conferences' loops: it must return at once.
 	Observe func(uri string, e control.Event)

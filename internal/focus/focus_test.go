@@ -422,7 +422,7 @@ func TestA20_PanicCostsOneSession(t *testing.T) {
 		bob.joins(api.JoinParams{})
 		var r *api.Response
 		it := h.f.newItem(ana.caller, &api.Request{ID: "p", Method: api.MediaOffer, Conf: "standup", Params: []byte(`{"sdp":"x"}`)})
-		it.err, it.offer = nil, nil // a description that got lost: the loop must survive it
+		it.err, it.unread, it.offer = nil, nil, nil // a description that got lost: the loop must survive it
 		it.reply = func(x *api.Response) { r = x }
 		h.f.route(it)
 		pass(0)

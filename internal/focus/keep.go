@@ -154,7 +154,7 @@ func (f *Focus) definition(uri string) api.Definition {
 
 // remember keeps what a command changed, before it is answered.
 func (r *room) remember(e control.Remember) {
-	if r.f.cfg.Definitions == nil {
+	if r.f.cfg.Definitions == nil || r.branch.main != "" {
 		return
 	}
 	_, _, err := r.f.Amend(r.uri, func(d *api.Definition, _ bool) error {
@@ -216,7 +216,7 @@ func over[T any](to **T, v *T) {
 // phase notes that the conference has started or ended.
 func (r *room) phase(now clock.Time) {
 	c := r.m.Conference()
-	if r.f.cfg.Definitions == nil || c.Phase == r.kept || r.stopping {
+	if r.f.cfg.Definitions == nil || r.branch.main != "" || c.Phase == r.kept || r.stopping {
 		return // a node that stops looks like one that crashed: see Recover
 	}
 	was := r.kept

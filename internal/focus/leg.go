@@ -41,6 +41,7 @@ type leg struct {
 
 	needAt  clock.Time // media.needed is due; zero: nothing to tell
 	needWhy string
+	forced  bool // to be told though nothing lacks
 }
 
 // section is one m-section of a leg.

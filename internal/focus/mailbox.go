@@ -27,6 +27,7 @@ type item struct {
 	ifRev  *uint64
 	offer  *sdp.Description // parsed, when the parameters hold one
 	err    error            // what was wrong with the parameters
+	unread error            // what was wrong with the description, if it is for the server
 
 	sub   *api.Subscribe
 	look  func(*room)

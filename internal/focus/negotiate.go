@@ -84,6 +84,12 @@ func (r *room) newSession() sdp.Session {
 func (r *room) offer(now clock.Time, it *item) (any, error) {
 	p := it.params.(api.OfferParams)
 	d := r.m.Device(it.caller.Session)
+	if r.m.PeerOffer(it.caller.Session, p) {
+		return r.step(now, it.command(it.method, p))
+	}
+	if it.unread != nil {
+		return nil, it.unread
+	}
 	if d == nil {
 		return r.step(now, it.command(it.method, p)) // says why
 	}
@@ -259,7 +265,7 @@ func (r *room) feed(l *leg, s *section) {
 	w := s.sub.Want
 	err := r.f.cfg.Plane.Subscribe(plane.Subscription{
 		Conf: r.id, Sub: s.sub.ID, Track: s.sub.Track.ID, Conn: l.conn, MID: s.mid,
-		SSRC: s.ssrc, RTXSSRC: s.rtx, Width: w.Width, Height: w.Height, Priority: w.Priority, Paused: w.Paused,
+		SSRC: s.ssrc, RTXSSRC: s.rtx, Width: w.Width, Height: w.Height, Priority: w.Priority, Paused: s.sub.Paused(),
 	})
 	if err != nil {
 		r.log.Warn("subscription refused by the media side", "sub", string(s.sub.ID), "err", fault.From(err).Reason)
@@ -316,7 +322,9 @@ func (r *room) endSub(now clock.Time, e control.EndSub) {
 func (r *room) tellNeeds(l *leg) {
 	why := l.needWhy
 	l.needAt, l.needWhy = 0, ""
-	if l.dev.Subscribe == "slots" || !l.lacking() {
+	forced := l.forced
+	l.forced = false
+	if l.dev.Subscribe == "slots" || !l.lacking() && !forced {
 		return
 	}
 	n := r.needs(l)

@@ -27,8 +27,8 @@ func (f *Focus) newItem(c control.Caller, req *api.Request) *item {
 			it.offer, it.err = sdp.Parse([]byte(p.Offer.SDP))
 		}
 	case api.OfferParams:
-		if req.Method == api.MediaOffer && it.err == nil {
-			it.offer, it.err = sdp.Parse([]byte(p.SDP))
+		if req.Method == api.MediaOffer && it.err == nil && p.Peer == nil {
+			it.offer, it.unread = sdp.Parse([]byte(p.SDP))
 		}
 	}
 	return it
@@ -85,6 +85,8 @@ func (f *Focus) create(it *item) (*room, error) {
 	switch {
 	case f.ended.has(ids.Conference(it.uri)):
 		return nil, fault.New(410, "gone", "the conference has ended")
+	case starts && ofSidebar(it.uri):
+		return nil, fault.New(410, "gone", "the sidebar has ended")
 	case !starts || strings.HasPrefix(it.uri, "conf_"):
 		return nil, fault.New(404, "not-found", "no such conference")
 	case !ids.ValidName(it.uri):
@@ -95,13 +97,18 @@ func (f *Focus) create(it *item) (*room, error) {
 		return nil, overloaded("too many conferences")
 	}
 	r := newRoom(f, ids.NewConference(), it.uri)
-	f.byURI[it.uri], f.byID[r.id] = r, r
+	f.launch(r)
+	return r, nil
+}
+
+// launch makes a room known and starts its loop, with the lock held.
+func (f *Focus) launch(r *room) {
+	f.byURI[r.uri], f.byID[r.id] = r, r
 	f.wg.Add(1)
 	go func() {
 		defer f.wg.Done()
 		r.run()
 	}()
-	return r, nil
 }
 
 // remove forgets a room; its name is told to have ended for a while.
@@ -143,7 +150,11 @@ func (it *item) succeed(result any) {
 		it.refuse(err)
 		return
 	}
-	it.reply(&api.Response{Code: 200, Final: true, Result: b})
+	code := 200
+	if _, peer := result.(api.PeerDescription); peer && it.method == api.MediaOffer {
+		code = 202 // the answer comes from the other device, as an event
+	}
+	it.reply(&api.Response{Code: code, Final: true, Result: b})
 }
 
 // proceed gives a provisional answer.

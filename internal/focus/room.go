@@ -35,6 +35,7 @@ type room struct {
 	notes    notifier
 	floor    speakers
 	users    int
+	branch   branch
 	refill   bool // slots may have other sources now
 	over     bool
 	stopping bool        // the node goes; clients come back elsewhere
@@ -44,19 +45,24 @@ type room struct {
 }
 
 func newRoom(f *Focus, id ids.Conference, uri string) *room {
+	return newRoomOf(f, control.Config{
+		ID: id, URI: uri, Anchor: f.cfg.Clock.Anchor(), IDs: *f.cfg.IDs, Policy: f.cfg.Policy,
+		Definition: f.definition(uri), Inviter: f.cfg.Inviter, Recorder: f.cfg.Recorder,
+	})
+}
+
+func newRoomOf(f *Focus, c control.Config) *room {
+	id := c.ID
 	r := &room{
-		f: f, id: id, uri: uri, box: newMailbox(f.cfg.Inbox),
+		f: f, id: id, uri: c.URI, box: newMailbox(f.cfg.Inbox),
 		log:      f.cfg.Log.With("conf", string(id)),
 		sessions: map[ids.Session]*session{},
 		waiting:  map[ids.Session][]*item{},
 		legs:     map[ids.MediaSession]*leg{},
 		conns:    map[ids.Connection]*leg{},
 		cnames:   map[*model.Device]string{},
-		m: control.NewMachine(control.Config{
-			ID: id, URI: uri, Anchor: f.cfg.Clock.Anchor(), IDs: *f.cfg.IDs, Policy: f.cfg.Policy,
-			Definition: f.definition(uri),
-		}),
-		kept: model.Scheduled,
+		m:        control.NewMachine(c),
+		kept:     model.Scheduled,
 	}
 	r.notes.init(r)
 	return r
@@ -230,10 +236,19 @@ func (r *room) request(now clock.Time, it *item) {
 
 // with lists the commands that have a media part of their own; everything else
 // is the machine's alone, with effects.
-var with = map[string]func(*room, clock.Time, *item) (any, error){
-	api.ConferenceJoin:  (*room).join,
-	api.MediaOffer:      (*room).offer,
-	api.MediaRestartICE: (*room).restart,
+var with map[string]func(*room, clock.Time, *item) (any, error)
+
+func init() { // in init, since a sidebar's room is started by a command of another's
+	with = map[string]func(*room, clock.Time, *item) (any, error){
+		api.ConferenceJoin:  (*room).join,
+		api.MediaOffer:      (*room).offer,
+		api.MediaRestartICE: (*room).restart,
+		api.MediaSync:       (*room).sync,
+
+		api.ConferenceStart:     (*room).progressing,
+		api.ParticipantInvite:   (*room).progressing,
+		api.ParticipantTransfer: (*room).transfer,
+	}
 }
 
 func (r *room) dispatch(now clock.Time, it *item) (any, error) {
@@ -282,6 +297,7 @@ func (r *room) settle(now clock.Time) {
 	r.out.Events, r.out.Effects = r.out.Events[:0], r.out.Effects[:0]
 	r.count()
 	r.phase(now)
+	r.showMain()
 	if r.over {
 		if !r.stopping {
 			r.notes.finish()
@@ -328,6 +344,8 @@ func (r *room) carry(now clock.Time, effects []control.Effect) {
 			r.remember(e)
 		case control.Finished:
 			r.over, r.why = true, e.Reason
+		default:
+			r.further(now, e)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (r *room) fillSlots(l *leg, kind plane.Kind, all []*model.Track) {
 			from = append(from, k.ID)
 		}
 	}
-	next := fillSlots(now, from, r.floor.among(r, kind), r.floor.age)
+	next := fillSlots(now, from, pinsFirst(r.pinned(l.dev, kind), r.floor.among(r, kind)), r.floor.age)
 	for i, s := range mine {
 		if next[i] != now[i] {
 			r.switchSlot(l, s, next[i])

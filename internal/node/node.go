@@ -106,7 +106,7 @@ func (n *Node) assemble(ln net.Listener, tlsConfig *tls.Config) error {
 	clk := clock.NewSystem()
 	pol := policy.Default()
 	pol.Dev, pol.MaxUsers = c.Dev, c.Limits.Participants
-	n.focus = focus.New(focus.Config{Clock: clk, Log: n.log, Policy: pol, MaxConferences: c.Limits.Conferences})
+	n.focus = focus.New(focus.Config{Inviter: n.auth, Clock: clk, Log: n.log, Policy: pol, MaxConferences: c.Limits.Conferences})
 	identity, err := dtls.NewIdentity()
 	if err != nil {
 		return err
