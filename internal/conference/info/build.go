@@ -12,7 +12,7 @@ import (
 // Build makes the full document of a conference as a view sees it. Rows that
 // have not changed since prev (may be nil) are taken over from it, and prev
 // itself is returned when nothing visible changed. It walks everybody: this is
-// the truth that the notifier's [Roster] is tested against.
+// the truth that the notifier is tested against.
 func Build(c *model.Conference, users int, v View, prev *Document) *Document {
 	if prev != nil && prev.Ext.Rev == c.Rev {
 		return prev
@@ -112,8 +112,8 @@ func Row(c *model.Conference, p *model.Participant, v View) *User {
 		State: Full, DisplayText: p.Name, Roles: []string{string(p.Role)},
 		Endpoint: make(map[string]*Endpoint, len(p.Devices)), Ext: &UserExt{userMembers(p, v)},
 	}
-	if v.Hides(p) {
-		u.DisplayText = "Guest " + strconv.FormatUint(p.Order, 10)
+	if v.Hides(c, p.User) {
+		u.DisplayText = "Guest " + strconv.Itoa(c.Alias(p.User))
 	}
 	for id, d := range p.Devices {
 		u.Endpoint[v.device(c, p, id)] = endpoint(c, p, d, v)
@@ -127,7 +127,7 @@ func endpoint(c *model.Conference, p *model.Participant, d *model.Device, v View
 		JoiningInfo: &Execution{When: When(v.Anchor, d.JoinedAt)},
 		Ext:         &EndpointExt{EndpointMembers{Reachability: string(d.Reach), Kind: d.Kind}},
 	}
-	if v.Hides(p) {
+	if v.Hides(c, p.User) {
 		e.DisplayText = "" // the name of a device is often the name of its owner
 	}
 	if v.Group == Moderators && d.Dialog != nil {

@@ -218,7 +218,8 @@ func TestCI8_MembersSeeNoSecrets(t *testing.T) {
 	set := func(user string, do func(*model.Participant)) { do(c.Participants[user]) }
 	set("u0", func(p *model.Participant) { p.Role = api.RoleModerator })
 	set("u1", func(p *model.Participant) {
-		p.Anonymous, p.Name = true, "Real Name"
+		c.Hide(p)
+		p.Name = "Real Name"
 		p.Devices["dev"].Label = "Real Name's laptop"
 		p.Devices["dev"].Dialog = &model.Dialog{CallID: "secret-call", FromTag: "f", ToTag: "t"}
 	})
@@ -237,7 +238,7 @@ func TestCI8_MembersSeeNoSecrets(t *testing.T) {
 		t.Error(err)
 	}
 	mem := Build(c, 4, View{Labels: labels, Group: GroupOf(c.Participants["u3"])}, nil)
-	alias := Alias(c.Participants["u1"])
+	alias := model.AliasURI(1)
 	if u := mem.Users.User[alias]; u == nil || len(u.Endpoint) != 1 || u.DisplayText != "Guest 1" || len(mem.Users.User) != 3 {
 		t.Fatalf("members see %s", text1(t, mem))
 	}

@@ -3,7 +3,6 @@ package info
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"strconv"
 
 	"parley/api"
 	"parley/internal/base/clock"
@@ -51,24 +50,24 @@ func (v View) Sees(p *model.Participant) bool {
 	case Waiting:
 		return p.User == v.Self
 	}
-	return p.State != model.Lobby && !(p.State == model.Left && p.JoinedAt.IsZero())
+	if p.State == model.Left && p.Role == api.RoleLobby {
+		return !p.JoinedAt.IsZero()
+	}
+	return p.State != model.Lobby
 }
 
-// Hides reports whether the view shows an alias for the participant.
-func (v View) Hides(p *model.Participant) bool {
-	return p.Anonymous && v.Group == Members
-}
-
-// Alias is the entity of one who is not to be known: unique in the conference
-// and the same as long as the row exists (RFC 4575, section 5.6.1).
-func Alias(p *model.Participant) string {
-	return "sip:anonymous" + strconv.FormatUint(p.Order, 10) + "@anonymous.invalid"
+// Hides reports whether the view shows an alias for the user.
+func (v View) Hides(c *model.Conference, user string) bool {
+	return v.Group == Members && c.Alias(user) > 0
 }
 
 // Name is what the view calls a user.
 func (v View) Name(c *model.Conference, user string) string {
-	if p := c.Participants[user]; p != nil && v.Hides(p) {
-		return Alias(p)
+	if v.Group != Members {
+		return user
+	}
+	if n := c.Alias(user); n > 0 {
+		return model.AliasURI(n)
 	}
 	return user
 }
@@ -76,7 +75,7 @@ func (v View) Name(c *model.Conference, user string) string {
 // device is what the view calls a device. An installation keeps its name from
 // conference to conference and would give its owner away.
 func (v View) device(c *model.Conference, p *model.Participant, id ids.Device) string {
-	if !v.Hides(p) {
+	if !v.Hides(c, p.User) {
 		return string(id)
 	}
 	sum := sha256.Sum256([]byte(string(c.ID) + "\x00" + string(id)))

@@ -37,6 +37,7 @@ type Conference struct {
 	Peers     map[ids.MediaSession]*PeerSession
 
 	changes changes
+	hidden  aliases
 }
 
 // NewConference returns a scheduled conference with nobody in it.
@@ -72,7 +73,8 @@ type Participant struct {
 	HandRank   int        // place in the row of raised hands, 1 is first
 	Mood       Mood
 	AdmittedBy string // user entity of the moderator who let this one in
-	// Anonymous: others than moderators see an alias instead of user and name.
+	// Anonymous: others than moderators see an alias instead of user and name;
+	// set by [Conference.Hide].
 	Anonymous bool
 }
 

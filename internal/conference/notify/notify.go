@@ -383,7 +383,7 @@ func (n *Notifier) notice(now clock.Time, s *Subscription, e *info.Encoded, reas
 // self is what a subscriber is told about itself: which row is its own, when
 // that goes by an alias.
 func (n *Notifier) self(s *Subscription) *info.Self {
-	if p := n.conf.Participants[s.opt.User]; p != nil && s.class.view.Hides(p) {
+	if u := s.opt.User; u != "" && n.conf.Participants[u] != nil && s.class.view.Hides(n.conf, u) {
 		return &info.Self{User: s.class.view.Name(n.conf, s.opt.User)}
 	}
 	return nil
