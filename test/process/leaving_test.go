@@ -26,6 +26,7 @@ const (
 // TestD13_ClientVanishes cuts a viewer's way to the server without a word; what
 // the server still sends is seen on the relay between them.
 func TestD13_ClientVanishes(t *testing.T) {
+	t.Parallel() // with L3: both mostly wait
 	s := harness.Start(t, harness.Options{})
 	publish(t, s, "gone", testpeer.Options{})
 	before := s.MustStats(t)
@@ -110,6 +111,7 @@ func churn(t *testing.T, s *harness.Server, round int) {
 }
 
 func TestL3_Churn(t *testing.T) {
+	t.Parallel()
 	harness.Busy(t)
 	s := harness.Start(t, harness.Options{Args: []string{"--limits.half-open", "200"}})
 	publish(t, s, "churn", testpeer.Options{Script: small})
