@@ -31,9 +31,9 @@ func TestCodecNobodySharesIsDenied(t *testing.T) {
 	})
 }
 
-// TestRACE24_RestartIsAnOfferWithNewCredentials: the link stays, and so do
+// TestRACE23_RestartIsAnOfferWithNewCredentials: the link stays, and so do
 // sections and SSRCs.
-func TestRACE24_RestartIsAnOfferWithNewCredentials(t *testing.T) {
+func TestRACE23_RestartIsAnOfferWithNewCredentials(t *testing.T) {
 	inHouse(t, nil, func(h *house) {
 		ana := h.publisher("ana")
 		bob := h.client("bob", "ws")

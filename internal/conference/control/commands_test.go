@@ -315,7 +315,7 @@ func TestRACE7_MuteAndUnmute(t *testing.T) {
 	})
 }
 
-func TestRACE14_ResumeAndDuplicateJoin(t *testing.T) {
+func TestRACE15_ResumeAndDuplicateJoin(t *testing.T) {
 	both(t, func(h *hall) [2]func() *fault.Error {
 		ana, _ := h.join("ana", api.RoleOwner)
 		h.must(ana, control.SessionSuspended, control.Fact{})
@@ -338,7 +338,7 @@ func TestRACE14_ResumeAndDuplicateJoin(t *testing.T) {
 	})
 }
 
-func TestRACE18_GraceAndResume(t *testing.T) {
+func TestRACE19_GraceAndResume(t *testing.T) {
 	both(t, func(h *hall) [2]func() *fault.Error {
 		ana, _ := h.join("ana", api.RoleOwner)
 		h.must(ana, control.SessionSuspended, control.Fact{})
@@ -354,7 +354,7 @@ func TestRACE18_GraceAndResume(t *testing.T) {
 	})
 }
 
-func TestRACE22_UnpublishAndSubscribe(t *testing.T) {
+func TestRACE21_UnpublishAndSubscribe(t *testing.T) {
 	both(t, func(h *hall) [2]func() *fault.Error {
 		ana, j := h.join("ana", api.RoleOwner, micP)
 		bob := caller("bob", api.RoleAttendee)

@@ -26,13 +26,19 @@ func invariants(t testing.TB, h *hall) {
 		if p.User != user {
 			t.Errorf("row %q is %q", user, p.User)
 		}
-		if p.Live() != (p.State == model.Joined) {
+		if p.Live() != (p.State == model.Joined || p.State == model.Lobby) {
 			t.Errorf("%s is %s with live devices: %v", user, p.State, p.Live())
 		}
-		if p.Live() {
+		if p.State == model.Joined {
 			live++
 		}
+		if (p.State == model.Lobby) != (p.Live() && p.Role == api.RoleLobby) {
+			t.Errorf("%s is %s as %s", user, p.State, p.Role)
+		}
 		for _, d := range p.Devices {
+			if d.Status == model.OnHold && p.State == model.Lobby && len(d.Media) > 0 {
+				t.Errorf("%s/%s waits and holds media", user, d.ID)
+			}
 			if !d.Status.Live() && (len(d.Media) > 0 || len(d.Receives) > 0) {
 				t.Errorf("%s/%s is gone and holds media", user, d.ID)
 			}
