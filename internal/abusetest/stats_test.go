@@ -43,23 +43,31 @@ func mib[T uint64 | int64](n T) float64 { return float64(n) / (1 << 20) }
 // stats reads the accounts, after a garbage collection if collect.
 func (s *server) stats(t *testing.T, collect bool) *stats {
 	t.Helper()
+	st, err := s.readStats(collect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+func (s *server) readStats(collect bool) (*stats, error) {
 	url := s.admin + "/stats"
 	if collect {
 		url += "?gc=1"
 	}
 	code, b, err := fetch(url)
 	if err != nil || code != 200 {
-		t.Fatalf("stats: %d %v", code, err)
+		return nil, fmt.Errorf("stats: %d %w", code, err)
 	}
 	var st stats
 	if err := json.Unmarshal(b, &st); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	if len(st.Media.Shards) == 0 {
 		st.Media.Shards = make([]shard, 1) // too busy to answer
 	}
 	st.rss = s.rss()
-	return &st
+	return &st, nil
 }
 
 func (s *server) shard(t *testing.T) *shard { t.Helper(); return &s.stats(t, false).Media.Shards[0] }
