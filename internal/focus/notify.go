@@ -1,13 +1,8 @@
 package focus
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/json"
-	"math"
 	"slices"
-	"strconv"
-	"time"
 
 	"parley/api"
 	"parley/internal/base/clock"
@@ -15,12 +10,10 @@ import (
 	"parley/internal/base/ids"
 	"parley/internal/conference/control"
 	"parley/internal/conference/info"
+	"parley/internal/conference/model"
+	"parley/internal/conference/notify"
 	"parley/internal/conference/policy"
 )
-
-// throttle is the shortest time between two documents to one WebSocket
-// subscriber; changes in between go together.
-const throttle = 100 * time.Millisecond
 
 // Packages a session can subscribe to.
 const (
@@ -31,16 +24,17 @@ const (
 
 var packages = map[string]bool{pkgConference: true, pkgSpeakers: true, pkgChat: true}
 
-// notifier keeps a room's subscriptions and sends them events and documents.
-// Diff and encoding are done once for all subscribers that have the same
-// document; each has only a version of its own.
+// notifier carries what [notify.Notifier] decides to the sessions, and events
+// beside it. Documents are built, compared and encoded once for a class of
+// subscribers; see there.
 type notifier struct {
 	r    *room
-	view info.View
-	doc  *info.Document
+	view info.View // of the administration: everything
+	docs *notify.Notifier
 	subs map[subKey]*subscription
-	wait clock.Time // a throttled document is due
-	seen uint64     // revision the documents were built for
+	list []*subscription // in the order they came
+	rev  uint64          // who is still here was looked up at this revision
+	out  []notify.Notice // scratch
 }
 
 type subKey struct {
@@ -48,24 +42,24 @@ type subKey struct {
 	pkg     string
 }
 
-// subscription is one subscriber's view of the document.
+// subscription is one session's interest in one package.
 type subscription struct {
 	key      subKey
 	name     string
-	order    uint64
 	session  *session
-	outsider bool // subscribed without having joined
-	version  uint32
-	have     *info.Document
-	next     clock.Time // not before
+	outsider bool                 // subscribed without having joined
+	doc      *notify.Subscription // of package conference
 }
 
 func (n *notifier) init(r *room) {
 	n.r, n.subs = r, map[subKey]*subscription{}
-	n.view = info.View{Anchor: r.f.cfg.Clock.Anchor(), MaxUsers: r.f.cfg.Policy.MaxUsers, Labels: control.Labels}
+	n.view = info.View{
+		Anchor: r.f.cfg.Clock.Anchor(), MaxUsers: r.f.cfg.Policy.MaxUsers, Labels: control.Labels, Group: info.Moderators,
+	}
+	n.docs = notify.New(n.view, r.m.Conference())
 }
 
-func (n *notifier) due() clock.Time { return n.wait }
+func (n *notifier) due() clock.Time { return n.docs.Deadline() }
 
 // subscribe starts, refreshes or ends a subscription. A full document follows
 // the answer (RFC 6665, section 4.2.1.2).
@@ -76,32 +70,50 @@ func (n *notifier) subscribe(now clock.Time, it *item) {
 		return
 	}
 	joined := n.member(it.caller.Session)
-	if !joined && !n.outsider(it.caller.By) {
+	waits := !joined && n.r.m.Device(it.caller.Session) != nil && s.Package == pkgConference // sees its own row
+	if !joined && !waits && !n.outsider(it.caller.By) {
 		it.refuse(fault.New(403, "forbidden", "join first"))
 		return
 	}
 	key := subKey{it.caller.Session, s.Package}
-	ends := s.ExpiresS != nil && *s.ExpiresS == 0
 	sub := n.subs[key]
 	if sub == nil {
 		sub = &subscription{key: key, name: string(ids.NewSubscription()), session: it.session}
-		sub.order = uint64(len(n.subs))
-		if !ends {
-			n.subs[key] = sub
-		}
+		n.subs[key] = sub
+		n.list = append(n.list, sub)
 	}
-	sub.outsider = !joined
-	if ends {
-		delete(n.subs, key)
-	}
+	sub.outsider = !joined && !waits
 	it.succeed(api.SubscribeResult{Sub: sub.name})
 	switch s.Package {
 	case pkgConference:
-		n.build()
-		n.full(now, sub)
+		n.document(now, sub)
 	case pkgChat:
 		n.history(sub)
 	}
+	if s.ExpiresS != nil && *s.ExpiresS == 0 {
+		n.remove(sub)
+	}
+}
+
+// document answers a subscribe with a full document.
+func (n *notifier) document(now clock.Time, s *subscription) {
+	user := ""
+	if d := n.r.m.Device(s.key.session); d != nil {
+		user = d.Part.User
+	}
+	n.docs.Update(n.r.m.Users())
+	if s.doc != nil && s.doc.User() == user {
+		n.deliver(n.docs.Again(now, s.doc, n.out[:0]))
+		return
+	}
+	o := notify.Options{User: user, Group: info.Moderators, Owner: s}
+	if s.doc != nil { // it watched from outside and has joined
+		o.Version = s.doc.Version()
+		n.docs.Drop(s.doc)
+	}
+	var out []notify.Notice
+	s.doc, out = n.docs.Subscribe(now, o, n.out[:0])
+	n.deliver(out)
 }
 
 // outsider reports whether somebody may watch without having joined.
@@ -110,95 +122,87 @@ func (n *notifier) outsider(by control.Principal) bool {
 	return by.Service || here && policy.AtLeast(by.Role, "moderator")
 }
 
-func (n *notifier) build() {
-	c := n.r.m.Conference()
-	if n.doc == nil || n.seen != c.Rev {
-		n.doc = info.Build(c, n.r.m.Users(), n.view, n.doc)
-		n.seen = c.Rev
-	}
-}
-
-// full sends the whole document with the next version.
-func (n *notifier) full(now clock.Time, s *subscription) {
-	s.version++
-	s.have, s.next = n.doc, now.Add(throttle)
-	n.send(s, encode(n.doc), info.Full)
-}
-
-// settle sends each subscriber what it lacks, or notes when it may.
+// settle sends each subscriber what it lacks.
 func (n *notifier) settle(now clock.Time) {
-	if len(n.subs) == 0 || n.r.over {
+	if n.r.over {
 		return
 	}
-	n.build()
-	n.wait = 0
-	made := map[*info.Document]*encoded{}
-	for _, s := range n.inOrder() {
-		switch {
-		case n.r.m.Device(s.key.session) == nil && !s.outsider:
-			delete(n.subs, s.key)
-		case s.key.pkg != pkgConference || s.have == n.doc:
-		case now < s.next:
-			n.wait = clock.Earliest(n.wait, s.next)
-		default:
-			n.update(now, s, made)
+	if rev := n.r.m.Conference().Rev; rev != n.rev {
+		n.rev = rev
+		for _, s := range n.absent() {
+			n.remove(s)
+		}
+		n.docs.Update(n.r.m.Users())
+	}
+	n.deliver(n.docs.Flush(now, n.out[:0]))
+}
+
+// absent lists the subscriptions of sessions that have no device any more.
+func (n *notifier) absent() (out []*subscription) {
+	for _, s := range n.list {
+		if !s.outsider && n.r.m.Device(s.key.session) == nil {
+			out = append(out, s)
 		}
 	}
-}
-
-// drop forgets the subscriptions of a session that ended.
-func (n *notifier) drop(s ids.Session) {
-	for pkg := range packages {
-		delete(n.subs, subKey{s, pkg})
-	}
-}
-
-func (n *notifier) update(now clock.Time, s *subscription, made map[*info.Document]*encoded) {
-	e := made[s.have]
-	if e == nil {
-		e = encodeDiff(s.have, n.doc)
-		made[s.have] = e
-	}
-	s.have = n.doc
-	if e.state == "" {
-		return
-	}
-	s.version++
-	s.next = now.Add(throttle)
-	n.send(s, e, e.state)
-}
-
-func (n *notifier) inOrder() []*subscription {
-	out := make([]*subscription, 0, len(n.subs))
-	for _, s := range n.subs {
-		out = append(out, s)
-	}
-	slices.SortFunc(out, func(a, b *subscription) int {
-		if c := cmp.Compare(a.order, b.order); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.name, b.name)
-	})
 	return out
 }
 
-func (n *notifier) send(s *subscription, e *encoded, state info.State) {
-	(*s.session.sink.Load()).Notify(&api.Notify{
-		Kind: "notify", Sub: s.name, Conf: string(n.r.id), Package: pkgConference,
-		State: string(state), Version: s.version, Body: e.with(s.version),
-	})
+// drop forgets the subscriptions of a session that ended.
+func (n *notifier) drop(id ids.Session) {
+	for pkg := range packages {
+		if s := n.subs[subKey{id, pkg}]; s != nil {
+			n.remove(s)
+		}
+	}
+}
+
+func (n *notifier) remove(s *subscription) {
+	delete(n.subs, s.key)
+	if i := slices.Index(n.list, s); i >= 0 {
+		n.list = slices.Delete(n.list, i, i+1)
+	}
+	if s.doc != nil {
+		n.docs.Drop(s.doc)
+	}
+}
+
+func (n *notifier) deliver(list []notify.Notice) {
+	for i := range list {
+		x := &list[i]
+		s := x.Sub.Owner().(*subscription)
+		(*s.session.sink.Load()).Notify(&api.Notify{
+			Kind: "notify", Sub: s.name, Conf: string(n.r.id), Package: pkgConference,
+			State: string(x.State), Version: x.Version, Body: x.Body,
+		})
+		if x.Life.Reason == notify.Deactivated {
+			n.notify(s, pkgConference, "subscription.terminated", json.RawMessage(`{"reason":"deactivated"}`))
+			n.remove(s)
+		}
+	}
+	clear(list)
+	n.out = list[:0]
 }
 
 // event sends one to its session or to every subscriber of the package.
 func (n *notifier) event(e *control.Event) {
-	body := e.JSON()
 	if e.To != "" {
-		n.direct(e.To, e.Name, body)
+		n.direct(e.To, e.Name, n.veiledFor(e.To, e).JSON())
 		return
 	}
-	for _, s := range n.inOrder() {
-		if n.hears(s, e) {
+	var body, veiled json.RawMessage
+	for _, s := range n.list {
+		switch {
+		case !n.hears(s, e):
+		case n.knows(s.key.session):
+			if body == nil {
+				body = e.JSON()
+			}
 			n.notify(s, s.key.pkg, e.Name, body)
+		default:
+			if veiled == nil {
+				veiled = n.veil(e).JSON()
+			}
+			n.notify(s, s.key.pkg, e.Name, veiled)
 		}
 	}
 }
@@ -226,7 +230,10 @@ func (n *notifier) needed(to ids.Session, m api.MediaNeeded) {
 func (n *notifier) speakers(body api.SpeakerActive) {
 	b, _ := json.Marshal(body) // strings and numbers
 	told := map[ids.Session]bool{}
-	for _, s := range n.inOrder() {
+	for _, s := range n.list {
+		if d := n.r.m.Device(s.key.session); d != nil && d.Part.State == model.Lobby {
+			continue
+		}
 		if !told[s.key.session] {
 			told[s.key.session] = true
 			n.notify(s, pkgSpeakers, "speaker.active", b)
@@ -236,57 +243,6 @@ func (n *notifier) speakers(body api.SpeakerActive) {
 
 // finish ends every subscription with one document of state deleted.
 func (n *notifier) finish() {
-	gone := encode(&info.Document{Entity: n.r.uri, State: info.Deleted})
-	for _, s := range n.inOrder() {
-		if s.key.pkg == pkgConference {
-			s.version++
-			n.send(s, gone, info.Deleted)
-		}
-	}
-	n.subs = map[subKey]*subscription{}
-}
-
-// encoded is a document's JSON, cut where the version goes.
-type encoded struct {
-	state        info.State // empty: nothing to send
-	before, tail []byte
-}
-
-var versionMark = []byte(`"version":4294967295`)
-
-func encode(d *info.Document) *encoded {
-	c := *d
-	c.Version = math.MaxUint32
-	b, err := json.Marshal(&c)
-	if err != nil { // our own types: strings, numbers, booleans
-		panic("focus: document does not marshal: " + err.Error())
-	}
-	// The first occurrence is the root's own: only entity and state come before
-	// it, and inside a JSON string the quotes would be escaped.
-	before, tail, _ := bytes.Cut(b, versionMark)
-	return &encoded{state: d.State, before: before, tail: tail}
-}
-
-// encodeDiff encodes the change between two documents; in full when a partial
-// would be hardly smaller.
-func encodeDiff(old, new *info.Document) *encoded {
-	d := info.Diff(old, new)
-	if d == nil {
-		return &encoded{}
-	}
-	e := encode(d)
-	if d.State == info.Partial {
-		if f := encode(new); 10*len(e.tail) >= 7*len(f.tail) {
-			return f
-		}
-	}
-	return e
-}
-
-func (e *encoded) with(version uint32) json.RawMessage {
-	out := make([]byte, 0, len(e.before)+len(e.tail)+22)
-	out = append(out, e.before...)
-	out = append(out, `"version":`...)
-	out = strconv.AppendUint(out, uint64(version), 10)
-	return append(out, e.tail...)
+	n.deliver(n.docs.Finish(n.out[:0]))
+	n.subs, n.list = map[subKey]*subscription{}, nil
 }

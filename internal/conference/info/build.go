@@ -113,10 +113,10 @@ func Row(c *model.Conference, p *model.Participant, v View) *User {
 		Endpoint: make(map[string]*Endpoint, len(p.Devices)), Ext: &UserExt{userMembers(p, v)},
 	}
 	if v.Hides(c, p.User) {
-		u.DisplayText = "Guest " + strconv.Itoa(c.Alias(p.User))
+		u.DisplayText = v.DisplayText(c, p.User)
 	}
 	for id, d := range p.Devices {
-		u.Endpoint[v.device(c, p, id)] = endpoint(c, p, d, v)
+		u.Endpoint[v.Device(c, p.User, id)] = endpoint(c, p, d, v)
 	}
 	return u
 }

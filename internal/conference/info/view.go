@@ -3,6 +3,7 @@ package info
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 
 	"parley/api"
 	"parley/internal/base/clock"
@@ -72,12 +73,17 @@ func (v View) Name(c *model.Conference, user string) string {
 	return user
 }
 
-// device is what the view calls a device. An installation keeps its name from
-// conference to conference and would give its owner away.
-func (v View) device(c *model.Conference, p *model.Participant, id ids.Device) string {
-	if !v.Hides(c, p.User) {
+// Device is what the view calls a user's device. An installation keeps its name
+// from conference to conference and would give its owner away.
+func (v View) Device(c *model.Conference, user string, id ids.Device) string {
+	if !v.Hides(c, user) {
 		return string(id)
 	}
 	sum := sha256.Sum256([]byte(string(c.ID) + "\x00" + string(id)))
 	return "dev-" + hex.EncodeToString(sum[:8])
+}
+
+// DisplayText is what people read instead of the name of one who is hidden.
+func (v View) DisplayText(c *model.Conference, user string) string {
+	return "Guest " + strconv.Itoa(c.Alias(user))
 }
