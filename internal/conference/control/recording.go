@@ -152,7 +152,14 @@ func recordingChanged(m *Machine, t *turn, p Recorded) (any, error) {
 	return done(), nil
 }
 
-func (m *Machine) tellRecording(t *turn) { t.event("recording.state", m.recordingFields()) }
+func (m *Machine) tellRecording(t *turn) {
+	for user := range m.conf.Recording.Consent { // their rows show the answer while it matters
+		if p := m.conf.Participants[user]; p != nil {
+			t.touch(p)
+		}
+	}
+	t.event("recording.state", m.recordingFields())
+}
 
 func (m *Machine) recordingFields() map[string]any {
 	r := &m.conf.Recording

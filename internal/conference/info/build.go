@@ -53,11 +53,13 @@ func Build(c *model.Conference, users int, v View, prev *Document) *Document {
 
 // Head makes everything of the document but the roster.
 func Head(c *model.Conference, users int, v View) *Document {
-	return &Document{
+	d := &Document{
 		Entity: c.URI, State: Full, Description: description(c, v),
 		ConferenceState: conferenceState(c, users, v),
 		Ext:             &ConferenceExt{conferenceMembers(c, v)},
 	}
+	branches(d, c, v)
+	return d
 }
 
 // sameHead reports whether two documents differ at most in their rosters and
@@ -112,6 +114,7 @@ func Row(c *model.Conference, p *model.Participant, v View) *User {
 		State: Full, DisplayText: p.Name, Roles: []string{string(p.Role)},
 		Endpoint: make(map[string]*Endpoint, len(p.Devices)), Ext: &UserExt{userMembers(p, v)},
 	}
+	u.Ext.Consent = consent(c, p.User)
 	if v.Hides(c, p.User) {
 		u.DisplayText = v.DisplayText(c, p.User)
 	}
@@ -133,6 +136,7 @@ func endpoint(c *model.Conference, p *model.Participant, d *model.Device, v View
 	if v.Group == Moderators && d.Dialog != nil {
 		e.CallInfo = &CallInfo{CallID: d.Dialog.CallID, FromTag: d.Dialog.FromTag, ToTag: d.Dialog.ToTag}
 	}
+	equipment(e, c, d, v)
 	if d.Gone != "" {
 		e.DisconnectionMethod = string(d.Gone)
 		e.DisconnectionInfo = &Execution{When: When(v.Anchor, d.LeftAt), Reason: d.GoneWhy, By: v.Name(c, d.GoneBy)}
@@ -150,13 +154,13 @@ func media(d *model.Device) map[string]Media {
 	shown := map[string]bool{}
 	for _, s := range d.Media {
 		for _, k := range s.Tracks {
-			recv := d.Receives[k.Label] > 0 && !shown[k.Label]
+			recv := d.Receives[k.Label] > 0 && !shown[k.Label] && d.Away.Hears(k.Kind)
 			shown[k.Label] = true
 			out[string(k.ID)] = row(k, recv)
 		}
 	}
 	for label, n := range d.Receives {
-		if n > 0 && !shown[label] {
+		if n > 0 && !shown[label] && d.Away.Hears(kindOf(label)) {
 			out["recv-"+label] = Media{Type: kindOf(label), Label: label, Status: "recvonly"}
 		}
 	}

@@ -166,6 +166,10 @@ type ConferenceMembers struct {
 	Muted      []string    `json:"muted,omitempty"` // media whose new tracks start muted: audio, video
 	Floors     []Floor     `json:"floors,omitempty"`
 	LobbyCount int         `json:"lobbyCount,omitempty"` // to moderators
+	Layout     *Layout     `json:"layout,omitempty"`
+	Recording  *Recording  `json:"recording,omitempty"`
+	Intent     string      `json:"intent,omitempty"` // ring, prompt, room
+	Main       string      `json:"main,omitempty"`   // URI of the main conference of a sidebar
 	// Self is spliced in by the notifier: it differs within a class of view.
 	Self *Self `json:"self,omitempty"`
 }
@@ -180,6 +184,7 @@ type UserMembers struct {
 	Part     string `json:"part,omitempty"`
 	Hand     *Hand  `json:"hand,omitempty"`
 	Presence *Mood  `json:"presence,omitempty"`
+	Consent  *bool  `json:"consent,omitempty"` // to being recorded
 }
 
 // EndpointExt is an endpoint's extension.
@@ -189,8 +194,11 @@ type EndpointExt struct {
 
 // EndpointMembers are our members of an endpoint.
 type EndpointMembers struct {
-	Reachability string `json:"reachability,omitempty"` // ok, suspended
-	Kind         string `json:"kind,omitempty"`
+	Reachability string            `json:"reachability,omitempty"` // ok, suspended
+	Kind         string            `json:"kind,omitempty"`
+	Inputs       []api.DeviceInput `json:"inputs,omitempty"`
+	Active       map[string]string `json:"active,omitempty"` // kind of input → id of the one in use
+	Away         string            `json:"away,omitempty"`   // URI of the conference its media is in
 }
 
 // MediaExt is a media row's extension.

@@ -55,6 +55,7 @@ func conferenceMembers(c *model.Conference, v View) ConferenceMembers {
 	if v.Group == Moderators {
 		m.LobbyCount = c.Lobby
 	}
+	branchMembers(&m, c, v)
 	return m
 }
 
