@@ -66,6 +66,7 @@ type Guest struct {
 	Token  string
 	From   model.Place
 	Member bool // of a sidebar: may come and go until withdrawn
+	Hidden bool // anonymous where they came from, and so here
 }
 
 // Withdrawn are the parameters of GuestWithdrawn. With Forget, the person may
@@ -144,6 +145,9 @@ func (x *branches) arrived(t *turn, d *model.Device) {
 	}
 	if d.MovedBy = g.By; d.MovedBy == "" {
 		d.MovedBy = d.Part.User
+	}
+	if g.Hidden {
+		x.m.conf.Hide(d.Part)
 	}
 	t.effect(ToRoom{g.From.ID, GuestArrived, Travelled{There: x.here(), User: d.Part.User, Device: d.ID}})
 	if !g.Member {

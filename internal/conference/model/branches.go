@@ -65,6 +65,7 @@ func (s *Subscription) Paused() bool { return s.Want.Paused || !s.Device.Away.He
 func (c *Conference) Copy() *Conference {
 	out := NewConference(c.ID, c.URI)
 	out.Title, out.Phase, out.Locked, out.Rev, out.Since = c.Title, c.Phase, c.Locked, c.Rev, c.Since
+	out.hidden = maps.Clone(c.hidden)
 	for user, p := range c.Participants {
 		q := *p
 		q.Devices = make(map[ids.Device]*Device, len(p.Devices))
