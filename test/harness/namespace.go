@@ -19,6 +19,9 @@ var Address = netip.MustParseAddr("198.51.100.1")
 // inside marks the second life of a test binary, in the namespace.
 const inside = "TEST_NAMESPACE"
 
+// capNetAdmin lets the ip command make interfaces (capabilities(7)).
+const capNetAdmin = 12
+
 // whyNot says why there is no namespace; "" when there is.
 var whyNot = "TestMain does not call harness.Alone"
 
@@ -49,8 +52,9 @@ func Alone(m *testing.M) int {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if uid := os.Getuid(); uid != 0 { // where users may have namespaces, no root is needed
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+		cmd.SysProcAttr.AmbientCaps = []uintptr{capNetAdmin}
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}}
 	}
 	if err := cmd.Start(); err != nil {
 		whyNot = fmt.Sprintf("no network namespace without root: %v", err)
