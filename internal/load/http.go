@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"parley/internal/base/ids"
 	"parley/internal/media/plane"
 	"parley/internal/media/sdp"
 	"parley/internal/transport/ice"
@@ -59,7 +60,8 @@ func (d *dialer) write(prev sdp.Session, creds ice.Creds, sections []sdp.OfferSe
 
 // post sends an offer to WHIP or WHEP and returns the answer and its resource.
 func (d *dialer) post(ctx context.Context, kind string, o *offered) (*sdp.Accepted, string, error) {
-	url := strings.TrimSuffix(d.cfg.URL, "/") + "/" + kind + "/" + d.cfg.Room
+	// One token may publish once from each device: every peer is a device.
+	url := strings.TrimSuffix(d.cfg.URL, "/") + "/" + kind + "/" + d.cfg.Room + "?device=load-" + ids.NewSecret().Reveal()[:12]
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(o.offer.SDP))
 	if err != nil {
 		return nil, "", err
