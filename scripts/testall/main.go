@@ -47,11 +47,12 @@ func stages() []stage {
 	node := []string{"NODE_NO_WARNINGS=1", "npm_config_fund=false", "npm_config_audit=false", "npm_config_update_notifier=false"}
 	return []stage{
 		{name: "packages", what: "Debian packages the tests need", cmd: sh("scripts/test-packages.sh")},
-		{name: "format", what: "gofmt, go vet", cmd: sh(`test -z "$(gofmt -l $(git ls-files '*.go') | tee /dev/stderr)" && go vet ./... && (cd test && go vet ./...) && (cd web/build && go vet ./...)`)},
+		{name: "format", what: "gofmt, go vet", cmd: sh(`test -z "$(gofmt -l $(git ls-files '*.go') | tee /dev/stderr)" && go vet ./... && go vet -tags=abuse ./internal/abusetest && (cd test && go vet ./...) && (cd web/build && go vet ./...)`)},
 		{name: "house", what: "layers, package docs, one WebRTC stack", cmd: []string{"go", "test", "-json", "-count=1", "./internal/archtest"}, count: countGo},
 		{name: "web-unit", what: "TypeScript: types, unit tests, committed bundle is fresh", dir: "web", env: node, cmd: sh("npm ci --no-progress && npx tsc --noEmit && npx vitest run --reporter=default && cd build && go run . -check"), count: countVitest},
 		{name: "go-race", what: "Go unit, packet and scenario tests under -race", cmd: []string{"go", "test", "-json", "-race", "-shuffle=on", "-timeout=15m", "./..."}, count: countGo},
-		{name: "peers", what: "against pion/webrtc, aiortc, GStreamer; abuse over loopback", dir: "test", cmd: []string{"go", "test", "-json", "-count=1", "-timeout=15m", "./..."}, count: countGo, needs: needs("gst-launch-1.0")},
+		{name: "abuse", what: "floods, hostile peers, unfinished joins, slow and greedy clients against the real binary", cmd: []string{"go", "test", "-json", "-tags=abuse", "-count=1", "-timeout=20m", "./internal/abusetest"}, count: countGo},
+		{name: "peers", what: "against pion/webrtc, aiortc, GStreamer", dir: "test", cmd: []string{"go", "test", "-json", "-count=1", "-timeout=15m", "./..."}, count: countGo, needs: needs("gst-launch-1.0")},
 		{name: "browsers", what: "Chromium and Firefox end to end", dir: "test/e2e", env: node, cmd: sh("npm ci --no-progress && node --test --test-reporter=tap --test-concurrency=1"), count: countTAP, needs: needs("chromium", "firefox-esr")},
 	}
 }
