@@ -2,6 +2,7 @@ package focus
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -31,6 +32,9 @@ const (
 	// amendTries is how often a change starts again because another came first.
 	amendTries = 8
 )
+
+// errNothing is an amendment's answer that there is nothing to keep.
+var errNothing = errors.New("focus: nothing to keep")
 
 // amendment changes a definition; exists tells whether there was one.
 type amendment func(d *api.Definition, exists bool) error
@@ -117,7 +121,7 @@ func (f *Focus) later(uri string, change amendment) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.queue = append(k.queue, func() {
-		if _, _, err := f.Amend(uri, change); err != nil {
+		if _, _, err := f.Amend(uri, change); err != nil && !errors.Is(err, errNothing) {
 			f.cfg.Log.Warn("a conference's state was not stored", "err", err)
 		}
 	})
@@ -238,9 +242,10 @@ func (r *room) phase(now clock.Time) {
 	case c.Phase == model.Ended && was != model.Scheduled:
 		ended := r.why != "empty"
 		r.f.later(r.uri, func(d *api.Definition, exists bool) error {
-			if exists && d.Conf == conf {
-				rest(d, at, ended)
+			if !exists || d.Conf != conf { // deleted, or another instance runs
+				return errNothing
 			}
+			rest(d, at, ended)
 			return nil
 		})
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"parley/api"
+	"parley/internal/admin"
 	"parley/internal/auth"
 	"parley/internal/base/clock"
 	"parley/internal/conference/policy"
@@ -26,6 +27,7 @@ import (
 	"parley/internal/signaling/web"
 	"parley/internal/signaling/whip"
 	"parley/internal/signaling/ws"
+	"parley/internal/store"
 	"parley/internal/transport/dtls"
 	"parley/internal/transport/tcp"
 	"parley/internal/worker"
@@ -44,6 +46,8 @@ type Node struct {
 	auth    *auth.Authenticator
 	self    bool // certificate of our own making
 
+	store    *store.Store
+	defs     *store.Definitions
 	focus    *focus.Focus
 	sessions *session.Registry
 	ws       *ws.Handler
@@ -76,12 +80,17 @@ func New(c *config.Server, version string, logs io.Writer) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := n.openStore(); err != nil {
+		return nil, fmt.Errorf("--data: %w", err)
+	}
 	ln, err := net.Listen("tcp", n.listen.http.String())
 	if err != nil {
+		n.closeStore()
 		return nil, fmt.Errorf("--http: %w", err)
 	}
 	if err := n.assemble(ln, tlsConfig); err != nil {
 		_ = ln.Close()
+		n.closeStore()
 		return nil, err
 	}
 	return n, nil
@@ -106,7 +115,10 @@ func (n *Node) assemble(ln net.Listener, tlsConfig *tls.Config) error {
 	clk := clock.NewSystem()
 	pol := policy.Default()
 	pol.Dev, pol.MaxUsers = c.Dev, c.Limits.Participants
-	n.focus = focus.New(focus.Config{Inviter: n.auth, Clock: clk, Log: n.log, Policy: pol, MaxConferences: c.Limits.Conferences})
+	n.focus = focus.New(focus.Config{Inviter: n.auth, Clock: clk, Log: n.log, Policy: pol, MaxConferences: c.Limits.Conferences, Definitions: n.defs})
+	if err := n.focus.Recover(); err != nil {
+		return fmt.Errorf("--data: %w", err)
+	}
 	identity, err := dtls.NewIdentity()
 	if err != nil {
 		return err
@@ -153,7 +165,12 @@ func (n *Node) surface(clk *clock.System) http.Handler {
 	})
 	n.ws = ws.NewHandler(ws.Config{Sessions: n.sessions, Origin: from, Log: n.log, PerAddress: c.Limits.PerAddress})
 	n.whip = whip.NewHandler(whip.Config{Port: n.focus, Auth: n.auth, Origin: from, Log: n.log})
+	pol := policy.Default()
+	pol.MaxUsers = c.Limits.Participants
 	h := web.Handler(web.Config{
+		API: admin.New(admin.Config{
+			Conferences: n.focus, Definitions: n.defs, Auth: n.auth, Policy: pol, Log: n.log,
+		}),
 		Pages: client.Handler(), WS: n.ws, WHIP: n.whip, Auth: n.auth.Handler(nil), Authn: n.auth,
 		Origin: from, AuthMode: n.auth.Mode(), Dev: c.Dev, Version: n.version,
 		Status: func(uri string) (api.RoomStatus, bool) {
@@ -221,6 +238,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.stop(cancel)
 	g.Wait()
+	n.closeStore()
 	return err
 }
 

@@ -22,6 +22,7 @@ type Config struct {
 	WS    http.Handler // "/ws"
 	WHIP  http.Handler // "/whip/", "/whep/"
 	Auth  http.Handler // "/auth/…"
+	API   http.Handler // "/api/…": administration; nil: none
 
 	Authn  session.Authenticator
 	Status func(conference string) (api.RoomStatus, bool) // false: not active
@@ -51,6 +52,9 @@ func Handler(cfg Config) http.Handler {
 	mux.Handle("/whip/", cfg.WHIP)
 	mux.Handle("/whep/", cfg.WHIP)
 	mux.Handle("/auth/", s.cors(cfg.Auth, "POST, OPTIONS"))
+	if cfg.API != nil {
+		mux.Handle("/api/", s.cors(cfg.API, "GET, POST, PATCH, DELETE, OPTIONS"))
+	}
 	mux.Handle("/r/{conference}/status", s.cors(getOnly(s.status), "GET, OPTIONS"))
 	mux.Handle("/config.json", getOnly(s.config))
 	mux.Handle("/", cfg.Pages)
@@ -87,7 +91,7 @@ func getOnly(f http.HandlerFunc) http.Handler {
 // cors lets pages of listed origins use an address that takes no cookies.
 func (s *surface) cors(next http.Handler, methods string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		known := s.cfg.Origin.CORS(w, r, methods, "Authorization, Content-Type", "Retry-After, WWW-Authenticate")
+		known := s.cfg.Origin.CORS(w, r, methods, "Authorization, Content-Type, If-Match", "ETag, Location, Retry-After, WWW-Authenticate")
 		if r.Method == http.MethodOptions {
 			if r.Header.Get("Origin") != "" && !known {
 				http.Error(w, "origin not allowed", http.StatusForbidden)

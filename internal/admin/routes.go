@@ -1,0 +1,104 @@
+package admin
+
+import (
+	"net/http"
+
+	"parley/api"
+)
+
+// route is one row of the API: everything the document says of it is here.
+type route struct {
+	method, path string
+	id, summary  string
+	public       bool // without a token
+	query        []queryMember
+	in           any // zero value of the body's type; nil: no body
+	out          any // of the answer; nil: none
+	code         int
+	refusals     []int // beside those of every route
+	run          func(*call) (any, error)
+}
+
+// queryMember is a member of the query or a header.
+type queryMember struct{ name, in, kind, text string }
+
+var (
+	ifMatch = queryMember{"If-Match", "header", "string", "ETag or revision that must still hold"}
+	paging  = []queryMember{
+		{"state", "query", "string", "Any of scheduled, active, ended, with commas between"},
+		{"q", "query", "string", "Text in name or title"},
+		{"offset", "query", "integer", "First of the page"},
+		{"limit", "query", "integer", "Length of the page, at most 1000; default 50"},
+	}
+)
+
+// routes is the whole API.
+var routes []route
+
+func init() { // handlers refer to the table through the document
+	routes = []route{
+		{method: "GET", path: "/openapi.json", id: "document", summary: "This document", public: true, out: map[string]any{}, code: 200, run: document},
+		{method: "GET", path: "/conferences", id: "listConferences", summary: "Conferences, newest first", query: paging, out: api.ConferenceList{}, code: 200, run: list},
+		{
+			method: "POST", path: "/conferences", id: "createConference", summary: "Define a conference, and start it if asked to",
+			in: api.CreateConference{}, out: api.Definition{}, code: 201, refusals: []int{409}, run: create,
+		},
+		{method: "GET", path: "/conferences/{uri}", id: "getConference", summary: "A conference and, while it is active, how it goes", out: api.ConferenceDetail{}, code: 200, run: get},
+		{
+			method: "PATCH", path: "/conferences/{uri}", id: "patchConference", summary: "Change title, schedule, policy or bans",
+			query: []queryMember{ifMatch}, in: api.PatchConference{}, out: api.Definition{}, code: 200, refusals: []int{409, 412}, run: patch,
+		},
+		{
+			method: "DELETE", path: "/conferences/{uri}", id: "deleteConference", summary: "Forget a conference",
+			query: []queryMember{{"end", "query", "boolean", "End it first if it is active"}}, code: 204, refusals: []int{409}, run: remove,
+		},
+		{
+			method: "POST", path: "/conferences/{uri}/reopen", id: "reopenConference", summary: "Schedule an ended conference again",
+			in: api.ReopenConference{}, out: api.Definition{}, code: 200, refusals: []int{409}, run: reopen,
+		},
+		live("participants", "People", api.Participants{}, participants),
+		live("participants/{part}", "A person", api.ParticipantInfo{}, participant),
+		live("devices", "Devices", api.Devices{}, devices),
+		live("sessions", "Signalling sessions", api.Sessions{}, sessions),
+		live("connections", "Transport associations with statistics", api.Connections{}, connections),
+		live("connections/{conn}", "A transport association with statistics", api.ConnectionInfo{}, connection),
+		live("tracks", "Published sources", api.Tracks{}, tracks),
+		{
+			method: "POST", path: "/conferences/{uri}/commands/{method}", id: "command", summary: "Give a command of the protocol",
+			query: []queryMember{ifMatch}, in: map[string]any{}, out: map[string]any{}, code: 200, refusals: []int{405, 409, 410, 412, 423, 501, 504}, run: command,
+		},
+	}
+}
+
+// live is a route about a running conference.
+func live(what, summary string, out any, run func(*call) (any, error)) route {
+	return route{
+		method: http.MethodGet, path: "/conferences/{uri}/" + what, id: "get" + idOf(what), summary: summary + " of a running conference",
+		out: out, code: 200, refusals: []int{409, 504}, run: run,
+	}
+}
+
+func idOf(path string) string {
+	out, up := []byte{}, true
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c == '/' || c == '{' || c == '}':
+			up = true
+		case up:
+			out, up = append(out, c-'a'+'A'), false
+		default:
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}
+
+// commands are the methods that make sense for somebody who has not joined.
+// True: the protocol has it. Those not listed are 405 when it does.
+var commands = map[string]bool{
+	api.ConferenceStart: true, api.ConferenceEnd: true, api.ConferenceLock: true, api.ConferenceUnlock: true, api.PolicySet: true,
+	api.ParticipantExpel: true, api.ParticipantSetRole: true, api.ParticipantInvite: true, api.ParticipantTransfer: true,
+	api.LobbyAdmit: true, api.LobbyReject: true, api.TrackMute: true, api.TrackUnmute: true, api.TrackUnpublish: true,
+	api.HandLower: true, api.LayoutSet: true, api.FloorGrant: true, api.FloorDeny: true, api.FloorRevoke: true, api.FloorRelease: true,
+	api.SidebarCreate: true, api.SidebarEnd: true, api.RecordingStart: true, api.RecordingStop: true, api.DeviceRemove: true, api.ChatSend: true,
+}
