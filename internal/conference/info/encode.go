@@ -43,7 +43,8 @@ var (
 
 // Encode makes the wire form of a document of any state.
 func Encode(d *Document, f Format) *Encoded {
-	return cut(d.State, f, d.Ext != nil, marshal(d, f))
+	b := marshal(d, f)
+	return cut(d.State, f, d.Ext != nil, b, 0)
 }
 
 // EncodeFull makes the wire form of a full document from one without a roster
@@ -72,7 +73,8 @@ func EncodeFull(head *Document, rows func(yield func([]byte) bool), size int, f 
 		}
 		out = append(out, `}}`...)
 	}
-	return cut(Full, f, head.Ext != nil, append(out, after...))
+	n := len(out)
+	return cut(Full, f, head.Ext != nil, append(out, after...), n)
 }
 
 // EncodeRow makes the wire form of one row of a roster.
@@ -103,16 +105,19 @@ func mustJSON(v any) []byte {
 	return b
 }
 
-func cut(s State, f Format, ext bool, b []byte) *Encoded {
+// cut takes a document apart. The root's extension is looked for from the end
+// of the roster on.
+func cut(s State, f Format, ext bool, b []byte, from int) *Encoded {
 	e := &Encoded{State: s, Format: f}
 	e.head, e.body, _ = bytes.Cut(b, versionMark[f])
 	if !ext {
 		return e
 	}
-	at := bytes.LastIndex(e.body, endMark)
+	at := bytes.LastIndex(b[from:], endMark)
 	if f == JSON {
-		at = bytes.LastIndex(e.body, extMark) + len(extMark)
+		at = bytes.LastIndex(b[from:], extMark) + len(extMark)
 	}
+	at += from - (len(b) - len(e.body))
 	e.body, e.tail = e.body[:at:at], e.body[at:]
 	return e
 }
