@@ -41,8 +41,12 @@ func (x *lobby) holds(t *turn, part *model.Participant, creator bool) bool {
 	return x.m.cfg.Policy.Waits(t.caller.By.Role, x.moderated())
 }
 
-// moderated reports whether a moderator is in the conference.
+// moderated reports whether a moderator is in the conference. It looks only
+// where newcomers wait for one: a join must not cost what the roster is long.
 func (x *lobby) moderated() bool {
+	if !x.m.cfg.Policy.WaitModerator {
+		return true
+	}
 	for _, p := range x.m.conf.Participants {
 		if p.State == model.Joined && policy.AtLeast(p.Role, api.RoleModerator) {
 			return true

@@ -110,6 +110,9 @@ func TestRandomCommands(t *testing.T) {
 					h.m.Tick(h.now, &h.out)
 				}
 				invariants(t, h)
+				if err := floorsHold(h); err != nil {
+					t.Errorf("%v", err)
+				}
 				next := info.Build(c, h.m.Users(), info.View{Labels: control.Labels}, doc)
 				fresh := info.Build(c, h.m.Users(), info.View{Labels: control.Labels}, nil)
 				if d := info.Diff(next, fresh); d != nil && (d.Users != nil || d.ConferenceState != nil || d.Description != nil) {
@@ -166,6 +169,9 @@ func randomCommand(r *rand.Rand, h *hall) (any, *fault.Error) {
 		if r.IntN(3) > 0 {
 			track = string(id)
 		}
+	}
+	if r.IntN(3) == 0 {
+		return randomModeration(r, h, who)
 	}
 	d := h.m.Device(who.Session)
 	switch r.IntN(14) {
