@@ -174,6 +174,7 @@ func (c *call) admit(rt *route) error {
 	case strings.Contains(rt.path, "{uri}") && !ids.ValidName(c.uri):
 		return errNotFound()
 	}
+	c.by.Service = true // administration acts for the house, without having joined
 	return nil
 }
 
@@ -195,7 +196,6 @@ func (c *call) authenticate() error {
 		return err
 	}
 	c.h.locks.passed(addr)
-	by.Service = true // administration acts for the house, without having joined
 	c.by = by
 	return nil
 }
