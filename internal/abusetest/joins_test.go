@@ -29,18 +29,21 @@ func TestD12_UnfinishedJoins(t *testing.T) {
 	if perAddress[201] != 20 || perAddress[429] != 5 {
 		t.Errorf("25 offers of one address: %v, want 20 of 201 and 5 of 429", perAddress)
 	}
+	began := time.Now()
 	flood := s.offers(t, 1980, func(i int) netip.Addr { return host(i / 20) }, "")
 	cost := s.stats(t, true)
-	if flood[201] != 480 || flood[503] != 1500 {
-		t.Errorf("1,980 offers of 99 addresses: %v, want 480 of 201 and 1,500 of 503", flood)
-	}
-	if cost.Media.HalfOpen != 500 {
-		t.Errorf("%d unfinished joins, want 500", cost.Media.HalfOpen)
+	if took := time.Since(began); took < 10*time.Second { // else the first may be freed by now and others in their place
+		if flood[201] != 480 || flood[503] != 1500 || cost.Media.HalfOpen != 500 {
+			t.Errorf("1,980 offers of 99 addresses: %v, want 480 of 201 and 1,500 of 503; %d half open, want 500", flood, cost.Media.HalfOpen)
+		}
+	} else if flood[201] < 480 || flood[201]+flood[503] != 1980 || cost.Media.HalfOpen > 500 {
+		t.Errorf("1,980 offers of 99 addresses in %v: %v; %d half open", took, flood, cost.Media.HalfOpen)
 	}
 	each := perJoin(before, cost)
 	t.Logf("500 unfinished joins without ICE: %v: %.1f KiB heap, %.1f KiB RSS each", cost, each, (float64(cost.rss)-float64(before.rss))/500/1024)
 	s.allFreed(t, 0)
-	s.recovered(t, before)
+	t.Logf("with the rows of those who left: %v", s.stats(t, true))
+	s.recoveredIn(t, rows, before) // aim: 20 s
 
 	trusted := s.offers(t, 210, func(int) netip.Addr { return host(6000) }, s.token(t))
 	if trusted[201] != 200 || trusted[429] != 10 {
@@ -57,10 +60,12 @@ func TestD12_UnfinishedJoins(t *testing.T) {
 		t.Errorf("%.1f KiB heap for a pending handshake", dtls-each)
 	}
 	s.allFreed(t, 0)
-	began := time.Now()
+	s.recoveredIn(t, rows, before)
 	ctrl.end(t)
-	t.Logf("memory back %.1f s after the last was freed (aim: 20 s)", time.Since(began).Seconds())
 }
+
+// rows of those who left stay in the roster for 30 s, and with them some KiB.
+const rows = 40 * time.Second
 
 func perJoin(before, now *stats) float64 {
 	return (float64(now.HeapBytes) - float64(before.HeapBytes)) / 500 / 1024

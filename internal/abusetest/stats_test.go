@@ -118,8 +118,13 @@ func (s *server) cpu() time.Duration {
 // keep what they once needed.
 func (s *server) recovered(t *testing.T, before *stats) {
 	t.Helper()
+	s.recoveredIn(t, 30*time.Second, before)
+}
+
+func (s *server) recoveredIn(t *testing.T, limit time.Duration, before *stats) {
+	t.Helper()
 	heap := before.HeapBytes + max(before.HeapBytes/10, 2<<20)
-	took := s.eventually(t, 30*time.Second, "as small as before: "+before.String(), func(now *stats) bool {
+	took := s.eventually(t, limit, "as small as before: "+before.String(), func(now *stats) bool {
 		return now.Goroutines <= before.Goroutines+10 && now.HeapBytes <= heap && now.Media.HalfOpen <= before.Media.HalfOpen
 	})
 	if now := s.stats(t, true); now.Goroutines > before.Goroutines+10 {
