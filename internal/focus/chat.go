@@ -65,6 +65,13 @@ func (n *notifier) history(s *subscription) {
 	if d := n.r.m.Device(s.key.session); d != nil {
 		body = n.r.m.ChatHistory(d.Part)
 	}
+	if c, v := n.r.m.Conference(), (info.View{Group: info.Members}); !n.knows(s.key.session) {
+		for i := range body.Messages {
+			if m := &body.Messages[i]; v.Hides(c, m.From) {
+				m.From, m.Name = v.Name(c, m.From), v.DisplayText(c, m.From)
+			}
+		}
+	}
 	b, _ := json.Marshal(body) // strings
 	(*s.session.sink.Load()).Notify(&api.Notify{
 		Kind: "notify", Sub: s.name, Conf: string(n.r.id), Package: pkgChat, State: string(info.Full), Body: b,

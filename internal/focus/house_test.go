@@ -114,6 +114,10 @@ func (c *client) Notify(n *api.Notify) {
 		c.heard = append(c.heard, "event "+n.Event)
 		return
 	}
+	if n.Package != pkgConference {
+		c.heard = append(c.heard, n.Package+" "+n.State)
+		return
+	}
 	c.heard = append(c.heard, fmt.Sprintf("document %s %d", n.State, n.Version))
 	var d info.Document
 	if err := json.Unmarshal(n.Body, &d); err != nil {

@@ -90,7 +90,7 @@ func (r *room) offer(now clock.Time, it *item) (any, error) {
 	if it.unread != nil {
 		return nil, it.unread
 	}
-	if d == nil {
+	if d == nil || r.m.Conference().Media[d.MS] == nil { // gone, or in the lobby
 		return r.step(now, it.command(it.method, p)) // says why
 	}
 	a, err := r.answer(now, it, r.leg(d), p)

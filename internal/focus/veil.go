@@ -32,6 +32,9 @@ func (n *notifier) veil(e *control.Event) *control.Event {
 	out := *e
 	out.By = v.Name(c, e.By)
 	whose, _ := e.Fields["user"].(string)
+	if from, ok := e.Fields["from"].(string); ok { // of a chat message
+		whose = from
+	}
 	put := func(k string, v any) {
 		if out.Fields = maps.Clone(out.Fields); out.Fields != nil {
 			out.Fields[k] = v
@@ -40,6 +43,9 @@ func (n *notifier) veil(e *control.Event) *control.Event {
 	for k, val := range e.Fields {
 		switch val := val.(type) {
 		case string:
+			if k == "text" || k == "cid" { // what people wrote stays as it is
+				continue
+			}
 			if k == "name" && v.Hides(c, whose) {
 				put(k, v.DisplayText(c, whose))
 			} else if alias := v.Name(c, val); alias != val {
