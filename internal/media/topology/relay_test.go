@@ -1,0 +1,268 @@
+package topology_test
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+	"time"
+
+	prtcp "github.com/pion/rtcp"
+
+	"parley/internal/media/graph"
+	"parley/internal/media/topology"
+)
+
+var (
+	addrA = netip.MustParseAddrPort("192.0.2.1:4000")
+	addrB = netip.MustParseAddrPort("192.0.2.2:5000")
+)
+
+func newPair(t testing.TB) (*lab, *topology.Pair) {
+	l, p := newLab(t), topology.NewPair(1, 2)
+	l.el = p
+	p.Permit(1, addrA.Addr())
+	p.Permit(2, addrB.Addr())
+	return l, p
+}
+
+func (l *lab) datagram(p *topology.Pair, leg graph.LegID, from netip.AddrPort, b []byte) {
+	x := l.buf(b)
+	p.HandleDatagram(leg, from, x, &l.out)
+	x.Release()
+	l.collect()
+}
+
+func TestREL1_EveryDatagramIsByteEqual(t *testing.T) {
+	l, p := newPair(t)
+	x := cam{ssrc: 7, pt: 96}
+	in := [][]byte{
+		{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42}, // STUN
+		{22, 0xfe, 0xfd, 0, 0, 1, 2, 3},      // DTLS
+		x.frame(true), x.frame(false),
+		{0x80, 201, 0, 1, 0, 0, 0, 9, 0xde, 0xad, 0xbe, 0xef}, // SRTCP
+		{0xff}, {},
+	}
+	for _, b := range in {
+		l.datagram(p, 1, addrA, b)
+		l.datagram(p, 2, addrB, b)
+	}
+	for _, leg := range []graph.LegID{1, 2} {
+		if len(l.got[leg]) != len(in) {
+			t.Fatalf("%d of %d", len(l.got[leg]), len(in))
+		}
+		for i := range in {
+			if !bytes.Equal(l.got[leg][i].b, in[i]) {
+				t.Fatalf("%d changed: %x", i, l.got[leg][i].b)
+			}
+		}
+	}
+	if l.pool.Live() != 0 {
+		t.Fatal("buffers leak")
+	}
+	p.Bind(5, 1) // as an element: the link has checked the address
+	l.clear()
+	b := x.frame(false)
+	l.rtp(5, b)
+	c := l.rtcp(2, &prtcp.ReceiverReport{SSRC: 8})
+	if len(l.got[2]) != 1 || !bytes.Equal(l.got[2][0].b, b) || len(l.got[1]) != 1 || !bytes.Equal(l.got[1][0].b, c) {
+		t.Fatalf("%v", l.got)
+	}
+}
+
+func TestREL2_StrangersAreDropped(t *testing.T) {
+	l, p := newPair(t)
+	l.datagram(p, 1, addrB, []byte{1}) // not permitted here
+	l.datagram(p, 3, addrA, []byte{1}) // no such leg
+	if len(l.got) != 0 || p.Drops().Stranger != 2 {
+		t.Fatalf("%v %+v", l.got, p.Drops())
+	}
+	l.datagram(p, 1, addrA, []byte{1})
+	l.datagram(p, 1, netip.AddrPortFrom(addrA.Addr(), 4001), []byte{1}) // not the latched port
+	if len(l.got[2]) != 1 || p.Drops().Stranger != 3 {
+		t.Fatalf("%v %+v", l.got, p.Drops())
+	}
+	p.Permit(1, addrA.Addr()) // permitted anew: latches again
+	l.datagram(p, 1, netip.AddrPortFrom(addrA.Addr(), 4001), []byte{1})
+	if len(l.got[2]) != 2 {
+		t.Fatal("not latched anew")
+	}
+	l.rtp(77, (&cam{}).frame(true)) // no such track
+	l.compound(9, []byte{0x80, 201, 0, 1, 0, 0, 0, 1})
+	if len(l.got[2]) != 2 || len(l.got[1]) != 0 || p.Drops().Stranger != 5 {
+		t.Fatalf("%+v", p.Drops())
+	}
+}
+
+func TestREL3_SilentOnItsOwn(t *testing.T) {
+	l, p := newPair(t)
+	l.datagram(p, 1, addrA, []byte{1})
+	l.clear()
+	l.run(time.Minute)
+	if len(l.got) != 0 {
+		t.Fatalf("%v", l.got)
+	}
+}
+
+func TestREL4_LargePayloadsInOrder(t *testing.T) {
+	l, p := newPair(t)
+	for i := range 200 {
+		l.datagram(p, 1, addrA, bytes.Repeat([]byte{byte(i)}, 1400))
+	}
+	if len(l.got[2]) != 200 {
+		t.Fatal(len(l.got[2]))
+	}
+	for i, s := range l.got[2] {
+		if !bytes.Equal(s.b, bytes.Repeat([]byte{byte(i)}, 1400)) {
+			t.Fatalf("packet %d", i)
+		}
+	}
+}
+
+func newRelay(t testing.TB, keys bool) (*lab, *topology.Relay) {
+	l, r := newLab(t), topology.NewRelay(keys)
+	l.el = r
+	for i := 1; i <= 4; i++ {
+		r.AddLeg(graph.LegID(i))
+		r.Bind(graph.TrackID(i), graph.LegID(i))
+	}
+	return l, r
+}
+
+// copies checks that legs 2..4 got exactly b, and leg 1 nothing.
+func (l *lab) copies(b []byte, rtcp bool) {
+	l.t.Helper()
+	if len(l.got[1]) != 0 {
+		l.t.Fatalf("the sender got %v", l.got[1])
+	}
+	for leg := graph.LegID(2); leg <= 4; leg++ {
+		if g := l.got[leg]; len(g) != 1 || g[0].rtcp != rtcp || !bytes.Equal(g[0].b, b) {
+			l.t.Fatalf("leg %d got %v", leg, g)
+		}
+	}
+	if len(l.got) != 3 {
+		l.t.Fatalf("%d legs", len(l.got))
+	}
+}
+
+func TestRTR1_MediaIsCopiedToAllOthers(t *testing.T) {
+	l, r := newRelay(t, true)
+	a := cam{ssrc: 0xA, seq: 65535, pt: 96, csrc: []uint32{5, 6}}
+	b := a.frame(true)
+	l.rtp(1, b)
+	l.copies(b, false)
+	r.RemoveLeg(4)
+	l.clear()
+	l.rtp(1, a.frame(false))
+	if len(l.got[2]) != 1 || len(l.got[3]) != 1 || len(l.got) != 2 {
+		t.Fatalf("%v", l.got)
+	}
+	l.clear()
+	l.rtp(4, (&cam{ssrc: 4}).frame(true)) // left
+	l.rtp(9, (&cam{ssrc: 9}).frame(true)) // never was here
+	if len(l.got) != 0 || r.Drops().Stranger != 2 {
+		t.Fatalf("%v %+v", l.got, r.Drops())
+	}
+}
+
+func TestRTR2_ControlIsCopiedToAllOthers(t *testing.T) {
+	for _, keys := range []bool{true, false} {
+		l, _ := newRelay(t, keys)
+		c := l.rtcp(1, &prtcp.SenderReport{SSRC: 0xA, NTPTime: 5}, prtcp.NewCNAMESourceDescription(0xA, "a"),
+			&prtcp.PictureLossIndication{SenderSSRC: 0xA, MediaSSRC: 0xB}, &prtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 0xA, Bitrate: 1e6})
+		l.copies(c, true)
+		l.clear()
+		if l.run(time.Minute); len(l.got) != 0 {
+			t.Fatalf("speaks of its own: %v", l.got)
+		}
+	}
+}
+
+func TestRTR3_ForeignSSRCIsDropped(t *testing.T) {
+	l, r := newRelay(t, true)
+	a, b := cam{ssrc: 0xA, seq: 10}, cam{ssrc: 0xA, seq: 9000}
+	l.rtp(1, a.frame(true))
+	l.clear()
+	l.rtp(2, b.frame(true))
+	l.rtcp(2, &prtcp.ReceiverReport{SSRC: 0xA})
+	l.rtcp(2, &prtcp.ReceiverReport{SSRC: 0xB}, &prtcp.Goodbye{Sources: []uint32{0xB, 0xA}})
+	if d := r.Drops(); d.Spoofed != 3 || d.Looped != 0 {
+		t.Fatalf("%+v", d)
+	}
+	l.clear()
+	x := a.frame(false)
+	l.rtp(1, x) // the owner is not harmed
+	l.copies(x, false)
+	l.clear()
+	l.run(31 * time.Second) // gone: the SSRC is free
+	l.rtp(2, b.frame(true))
+	if len(l.got[1]) != 1 {
+		t.Fatal("SSRC not freed after its owner went")
+	}
+}
+
+func TestRTR4_LoopIsBroken(t *testing.T) {
+	l, r := newRelay(t, true)
+	a := cam{ssrc: 0xA, seq: 65530}
+	for range 20 {
+		b := a.frame(false)
+		l.rtp(1, b)
+		l.rtp(2, b) // comes back by a parallel relay
+	}
+	if len(l.got[3]) != 20 || len(l.got[1]) != 0 || r.Drops().Looped != 20 || r.Drops().Spoofed != 0 {
+		t.Fatalf("%d %d %+v", len(l.got[3]), len(l.got[1]), r.Drops())
+	}
+}
+
+func TestRTR5_ReportsReachTheSender(t *testing.T) {
+	l, _ := newRelay(t, true)
+	l.rtp(1, (&cam{ssrc: 0xA}).frame(true))
+	l.clear()
+	l.rtcp(3, &prtcp.ReceiverReport{SSRC: 0xC, Reports: []prtcp.ReceptionReport{{SSRC: 0xA, FractionLost: 13, TotalLost: 5, LastSenderReport: 1, Delay: 2}}})
+	rr := control[*prtcp.ReceiverReport](l, 1)
+	if len(rr) != 1 || rr[0].SSRC != 0xC || len(rr[0].Reports) != 1 || rr[0].Reports[0].FractionLost != 13 || rr[0].Reports[0].LastSenderReport != 1 || rr[0].Reports[0].Delay != 2 {
+		t.Fatalf("%v", rr)
+	}
+}
+
+func TestRTR7_Goodbye(t *testing.T) {
+	l, r := newRelay(t, true)
+	for i := range 40 {
+		l.rtp(1, (&cam{ssrc: uint32(100 + i)}).frame(true))
+	}
+	l.rtp(2, (&cam{ssrc: 7}).frame(true))
+	l.rtcp(1, &prtcp.ReceiverReport{SSRC: 100}, &prtcp.Goodbye{Sources: []uint32{100}})
+	r.AddLeg(9) // heard nothing
+	l.clear()
+	r.Close(&l.out)
+	l.collect()
+	for leg, want := range map[graph.LegID]int{1: 1, 2: 39, 3: 40, 4: 40, 9: 0} {
+		n := map[uint32]bool{}
+		for _, b := range control[*prtcp.Goodbye](l, leg) {
+			for _, s := range b.Sources {
+				n[s] = true
+			}
+		}
+		if len(n) != want || len(l.got[leg]) != min(1, want) || n[100] {
+			t.Fatalf("leg %d: %v in %d", leg, n, len(l.got[leg]))
+		}
+	}
+	l, r = newRelay(t, false)
+	l.rtp(1, (&cam{ssrc: 1}).frame(true))
+	l.clear()
+	if r.Close(&l.out); len(l.out.Sends) != 0 {
+		t.Fatal("BYE without keys")
+	}
+}
+
+// TestRelayBoundsSSRCs: a leg cannot fill the table.
+func TestRelayBoundsSSRCs(t *testing.T) {
+	l, r := newRelay(t, true)
+	for i := range 1000 {
+		l.rtp(1, (&cam{ssrc: uint32(1000 + i)}).frame(true))
+	}
+	l.clear()
+	l.rtp(2, (&cam{ssrc: 5}).frame(true))
+	if len(l.got[1]) != 1 || r.Drops().TooMany != 1000-64 {
+		t.Fatalf("%v %+v", l.got, r.Drops())
+	}
+}
