@@ -14,6 +14,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"parley/internal/base/iana"
+	"parley/internal/base/ids"
 )
 
 // Server is the configuration of `parley serve`. Field order is the order of
@@ -21,21 +24,24 @@ import (
 type Server struct {
 	Config string `name:"config" env:"PARLEY_CONFIG" type:"path" placeholder:"FILE" help:"YAML file with any of the settings below, by flag name. Flags beat PARLEY_* variables beat the file." yaml:"-"`
 
-	HTTP      Endpoint   `name:"http" env:"PARLEY_HTTP" placeholder:"ADDR:PORT" help:"Where pages, WebSocket, WHIP and WHEP are served; ICE-TCP too. Default: 127.0.0.1:8080 with --dev, :8443 otherwise."`
-	UDP       Endpoint   `name:"udp" env:"PARLEY_UDP" placeholder:"ADDR:PORT" help:"First UDP port for media; worker i uses PORT+i. Default: port 7800, with --dev on one host address, otherwise on all."`
-	Workers   int        `name:"workers" env:"PARLEY_WORKERS" default:"0" help:"Media workers, one core and one UDP port each. 0: one per CPU, at most 16."`
-	Data      string     `name:"data" env:"PARLEY_DATA" type:"path" default:"./data" placeholder:"DIR" help:"Directory for keys, certificates and records; made if missing."`
-	Dev       bool       `name:"dev" env:"PARLEY_DEV" help:"Anyone may start and join rooms under any name. For trying out; never on the open internet."`
-	Advertise Addrs      `name:"advertise" env:"PARLEY_ADVERTISE" placeholder:"IP[,IP]" help:"Addresses announced to clients instead of the bound ones: the public IPv4 and IPv6 of a server behind NAT."`
-	ICETCP    bool       `name:"ice-tcp" env:"PARLEY_ICE_TCP" default:"true" negatable:"" help:"Accept media over TCP on the HTTP port, for networks that block UDP."`
-	TLSCert   string     `name:"tls-cert" env:"PARLEY_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. Without one, a self-signed certificate serves every address but loopback."`
-	TLSKey    string     `name:"tls-key" env:"PARLEY_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key of --tls-cert, PEM, not readable by others."`
-	Admin     Endpoint   `name:"admin" env:"PARLEY_ADMIN" placeholder:"ADDR:PORT" help:"Listener for /stats and /debug/pprof without any login; off when empty, keep it on loopback."`
-	Origins   []string   `name:"origins" env:"PARLEY_ORIGINS" placeholder:"URL" help:"Other web origins that may open the WebSocket and use WHIP and WHEP, such as https://app.example.org."`
-	Drain     Span       `name:"drain" env:"PARLEY_DRAIN" default:"3s" help:"How long to let sessions say goodbye at SIGTERM, at most 4s without a cluster."`
-	LogLevel  string     `name:"log-level" env:"PARLEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
-	LogFormat string     `name:"log-format" env:"PARLEY_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
-	Limits    LimitsConf `embed:"" prefix:"limits."`
+	HTTP              Endpoint   `name:"http" env:"PARLEY_HTTP" placeholder:"ADDR:PORT" help:"Where pages, WebSocket, WHIP and WHEP are served; ICE-TCP too. Default: 127.0.0.1:8080 with --dev, :8443 otherwise."`
+	UDP               Endpoint   `name:"udp" env:"PARLEY_UDP" placeholder:"ADDR:PORT" help:"First UDP port for media; worker i uses PORT+i. Default: port 7800, with --dev on one host address, otherwise on all."`
+	Workers           int        `name:"workers" env:"PARLEY_WORKERS" default:"0" help:"Media workers, one core and one UDP port each. 0: one per CPU, at most 16."`
+	Data              string     `name:"data" env:"PARLEY_DATA" type:"path" default:"./data" placeholder:"DIR" help:"Directory for keys, certificates and records; made if missing."`
+	Dev               bool       `name:"dev" env:"PARLEY_DEV" help:"Anyone may start and join rooms under any name. For trying out; never on the open internet."`
+	Advertise         Addrs      `name:"advertise" env:"PARLEY_ADVERTISE" placeholder:"IP[,IP]" help:"Addresses announced to clients instead of the bound ones: the public IPv4 and IPv6 of a server behind NAT."`
+	ICETCP            bool       `name:"ice-tcp" env:"PARLEY_ICE_TCP" default:"true" negatable:"" help:"Accept media over TCP on the HTTP port, for networks that block UDP."`
+	TLSCert           string     `name:"tls-cert" env:"PARLEY_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain, PEM. Without one, a self-signed certificate serves every address but loopback."`
+	TLSKey            string     `name:"tls-key" env:"PARLEY_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key of --tls-cert, PEM, not readable by others."`
+	Admin             Endpoint   `name:"admin" env:"PARLEY_ADMIN" placeholder:"ADDR:PORT" help:"Listener for /stats, /metrics and /debug/pprof without any login; off when empty, keep it on loopback."`
+	Origins           []string   `name:"origins" env:"PARLEY_ORIGINS" placeholder:"URL" help:"Other web origins that may open the WebSocket and use WHIP and WHEP, such as https://app.example.org."`
+	Drain             Span       `name:"drain" env:"PARLEY_DRAIN" default:"3s" help:"How long to let sessions say goodbye at SIGTERM, at most 4s without a cluster."`
+	WebhookURL        []string   `name:"webhook-url" env:"PARLEY_WEBHOOK_URL" placeholder:"URL" help:"Where events of conferences are posted, signed; https, not of a private address range. May be several."`
+	WebhookSecretFile string     `name:"webhook-secret-file" env:"PARLEY_WEBHOOK_SECRET_FILE" type:"path" placeholder:"FILE" help:"Holds the secret that signs webhooks, at least 16 characters; not readable by others."`
+	WebhookLoopback   bool       `name:"webhook-loopback" env:"PARLEY_WEBHOOK_LOOPBACK" help:"Allow webhooks to this machine, in plain http too. For trying out."`
+	LogLevel          string     `name:"log-level" env:"PARLEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
+	LogFormat         string     `name:"log-format" env:"PARLEY_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
+	Limits            LimitsConf `embed:"" prefix:"limits."`
 }
 
 // LimitsConf are the caps that protect a node; every surface cites this table.
@@ -183,6 +189,7 @@ func (c *Server) Validate() []Problem {
 			bad("origins", "%q is not an origin like https://app.example.org", o)
 		}
 	}
+	c.checkWebhooks(bad)
 	ps = append(ps, c.Limits.validate()...)
 	return append(ps, checkData(c.Data)...)
 }
@@ -201,6 +208,47 @@ func (l *LimitsConf) validate() (ps []Problem) {
 		}
 	}
 	return ps
+}
+
+// minSecret of a webhook: what cannot be guessed.
+const minSecret = 16
+
+func (c *Server) checkWebhooks(bad func(key, format string, a ...any)) {
+	for _, u := range c.WebhookURL {
+		if err := iana.CheckCallback(u, c.WebhookLoopback); err != nil {
+			bad("webhook-url", "%v", err) // the URL itself may be a secret
+		}
+	}
+	if len(c.WebhookURL) == 0 && c.WebhookSecretFile == "" {
+		return
+	}
+	if c.WebhookSecretFile == "" {
+		bad("webhook-secret-file", "is needed with webhook-url")
+		return
+	}
+	if _, err := c.WebhookSecret(); err != nil {
+		bad("webhook-secret-file", "%v", err)
+	}
+}
+
+// WebhookSecret reads the secret; its errors never hold it.
+func (c *Server) WebhookSecret() (ids.Secret, error) {
+	fi, err := os.Stat(c.WebhookSecretFile)
+	if err != nil {
+		return "", err
+	}
+	if !fi.Mode().IsRegular() || fi.Mode().Perm()&0o077 != 0 || fi.Size() > 4096 {
+		return "", fmt.Errorf("%q must be a small file only you can read (mode %04o); chmod 600 it", c.WebhookSecretFile, fi.Mode().Perm())
+	}
+	b, err := os.ReadFile(c.WebhookSecretFile)
+	if err != nil {
+		return "", err
+	}
+	s := strings.TrimSpace(string(b))
+	if len(s) < minSecret {
+		return "", fmt.Errorf("%q holds less than %d characters", c.WebhookSecretFile, minSecret)
+	}
+	return ids.Secret(s), nil
 }
 
 // checkData refuses a data path that is a file or cannot be made; it makes nothing.

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"parley/internal/metrics"
 )
 
 // snapshot is GET /stats of the admin listener: what an operator or a leak test
@@ -27,6 +29,7 @@ type snapshot struct {
 func (n *Node) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/stats", n.stats)
+	mux.Handle("/metrics", metrics.Handler(n.measure))
 	mux.HandleFunc("/healthz", n.healthz)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

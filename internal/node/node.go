@@ -30,6 +30,7 @@ import (
 	"parley/internal/store"
 	"parley/internal/transport/dtls"
 	"parley/internal/transport/tcp"
+	"parley/internal/webhook"
 	"parley/internal/worker"
 	client "parley/web"
 )
@@ -48,6 +49,7 @@ type Node struct {
 
 	store    *store.Store
 	defs     *store.Definitions
+	hooks    *webhook.Sender
 	focus    *focus.Focus
 	sessions *session.Registry
 	ws       *ws.Handler
@@ -78,6 +80,9 @@ func New(c *config.Server, version string, logs io.Writer) (*Node, error) {
 	}
 	tlsConfig, err := n.tlsConfig()
 	if err != nil {
+		return nil, err
+	}
+	if err := n.openHooks(); err != nil {
 		return nil, err
 	}
 	if err := n.openStore(); err != nil {
@@ -115,7 +120,7 @@ func (n *Node) assemble(ln net.Listener, tlsConfig *tls.Config) error {
 	clk := clock.NewSystem()
 	pol := policy.Default()
 	pol.Dev, pol.MaxUsers = c.Dev, c.Limits.Participants
-	n.focus = focus.New(focus.Config{Inviter: n.auth, Clock: clk, Log: n.log, Policy: pol, MaxConferences: c.Limits.Conferences, Definitions: n.defs})
+	n.focus = focus.New(focus.Config{Inviter: n.auth, Clock: clk, Log: n.log, Policy: pol, MaxConferences: c.Limits.Conferences, Definitions: n.defs, Observe: n.observer()})
 	if err := n.focus.Recover(); err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
@@ -222,6 +227,7 @@ func (n *Node) Run(ctx context.Context) error {
 		})
 	}
 	start("media", func() error { return n.pool.Run(run) })
+	start("webhooks", func() error { return n.hooks.Run(run) })
 	start("sessions", func() error { return n.sessions.Run(run) })
 	start("http", func() error { return n.http.Serve(n.inner) })
 	if n.admin != nil {

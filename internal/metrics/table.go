@@ -1,0 +1,33 @@
+package metrics
+
+// Table is every metric of ours.
+var Table = []Metric{
+	{"parley_build_info", "1, with the version as label.", Gauge, "version"},
+	{"parley_uptime_seconds", "Since the start.", Gauge, ""},
+	{"parley_conferences", "Conferences that run.", Gauge, ""},
+	{"parley_participants", "People with a live device.", Gauge, ""},
+	{"parley_focus_waiting", "Requests and facts waiting in conferences' mailboxes.", Gauge, ""},
+	{"parley_sessions", "Signalling sessions, by state.", Gauge, "state"},
+	{"parley_sessions_total", "Signalling sessions: opened, resumed, resynced, expired, and frames refused for their rate (limited).", Counter, "event"},
+	{"parley_links", "Transport associations, all states.", Gauge, ""},
+	{"parley_links_half_open", "Of them, without keys yet.", Gauge, ""},
+	{"parley_tracks", "Published tracks on the media side.", Gauge, ""},
+	{"parley_packet_buffers", "Packet buffers in use.", Gauge, ""},
+	{"parley_handshakes_total", "DTLS handshakes, by outcome.", Counter, "outcome"},
+	{"parley_join_timeouts_total", "Unfinished joins given up.", Counter, ""},
+	{"parley_path_changes_total", "Links that moved to another address after an authenticated check.", Counter, ""},
+	{"parley_received_datagrams_total", "Datagrams received, by kind, before any proof.", Counter, "kind"},
+	{"parley_received_bytes_total", "Bytes received on media ports.", Counter, ""},
+	{"parley_sent_datagrams_total", "Datagrams sent on media ports.", Counter, ""},
+	{"parley_sent_bytes_total", "Bytes sent on media ports.", Counter, ""},
+	{"parley_sent_messages_total", "Messages to the kernel, after joining runs.", Counter, ""},
+	{"parley_sent_packets_total", "Packets forwarded or made, by kind.", Counter, "kind"},
+	{"parley_send_blocked_total", "Datagrams dropped because the send buffer stayed full.", Counter, ""},
+	{"parley_kernel_drops_total", "Datagrams the kernel dropped before they were read.", Counter, ""},
+	{"parley_dropped_total", "Datagrams refused, by layer and reason.", Counter, "reason"},
+	{"parley_store_operations_total", "Calls of the store: read, write, conflict, failure.", Counter, "kind"},
+	{"parley_store_bytes", "Size of the store on disk.", Gauge, ""},
+	{"parley_definitions", "Conferences kept, of all states.", Gauge, ""},
+	{"parley_webhooks_total", "Webhook events: delivered, retried, given-up, dropped.", Counter, "outcome"},
+	{"parley_webhooks_waiting", "Webhook events not yet delivered.", Gauge, ""},
+}
