@@ -69,16 +69,19 @@ export interface ConferenceExt {
   policy?: Policy;
   layout?: { mode?: string; pins?: string[] };
   recording?: { state?: string };
-  floors?: FloorInfo[] | Record<string, Omit<FloorInfo, "floor">>;
+  floors?: FloorInfo[];
+  /** To moderators: how many wait in the lobby. */
   lobbyCount?: number;
+  /** Media whose new tracks start muted by a moderator. */
+  muted?: ("audio" | "video")[];
+  /** What this document calls its reader, where that is not the authenticated name. */
+  self?: { user?: string };
 }
 
-/** A floor with its holders and its queue. */
+/** A floor: holders first, then the queue. */
 export interface FloorInfo {
   floor: string;
-  algorithm?: string;
-  max?: number;
-  requests?: FloorStatus[];
+  requests?: Omit<FloorStatus, "floor">[];
 }
 
 export interface ConferenceInfo {
@@ -145,6 +148,7 @@ function patch<T extends object>(local: T, change: T, shape: Shape): T {
     else if (child) merge(out, name, value as Obj, child());
     else out[name] = value;
   }
+  if ("state" in out) out["state"] = "full"; // a copy is whole, however it came about
   return out as T;
 }
 
