@@ -103,6 +103,8 @@ func (f *Focus) destination(name string) *control.Destination {
 	defer f.mu.RUnlock()
 	r := cmp.Or(f.byID[ids.Conference(name)], f.byURI[name])
 	switch {
+	case r != nil && r.branch.main != "":
+		return nil // a sidebar of another conference is nobody else's destination
 	case r != nil:
 		st := r.status.Load()
 		return &control.Destination{Place: model.Place{ID: r.id, URI: r.uri}, Active: st != nil && st.Active}

@@ -23,6 +23,8 @@ type hall struct {
 	m   *control.Machine
 	now clock.Time
 	out control.Output
+
+	lives lives
 }
 
 func newHall(t testing.TB, change func(*policy.Policy)) *hall {

@@ -240,6 +240,7 @@ func removeDevice(m *Machine, t *turn, p api.DeviceParams) (any, error) {
 		return already(), nil
 	case d.Status == model.Pending:
 		m.devices.failed(t, d, "removed")
+		d.Gone = model.Departed
 		return done(), nil
 	case mine:
 		own := d == t.dev

@@ -40,6 +40,9 @@ const Dialled = "dial.progress"
 // invite asks people in: by a link that somebody hands to them, or by calling
 // them, which needs a gateway that this version does not have.
 func invite(m *Machine, t *turn, p api.InviteParams) (any, error) {
+	if m.conf.Main != nil {
+		return nil, fault.New(405, "method-not-allowed", "people are asked into the main conference")
+	}
 	if !moderates(t.power()) {
 		switch {
 		case !m.cfg.Policy.AllowInvite:
@@ -128,10 +131,10 @@ func progress(final []api.InviteOutcome) []api.InviteOutcome {
 // dial would call somebody. The row comes and goes as it will once calls can
 // be made, so that people see who was tried.
 func (m *Machine) dial(t *turn, g api.InviteTarget) api.InviteOutcome {
-	d := m.devices.invited(t, g)
-	if d == nil {
+	if m.devices.expected(g.URI) {
 		return api.InviteOutcome{URI: g.URI, Code: 409, Reason: "duplicate"}
 	}
+	d := m.devices.invited(t, g)
 	d.DialedOut = true
 	m.devices.failed(t, d, `SIP;cause=480;text="Calls are not available yet"`)
 	return api.InviteOutcome{URI: g.URI, Code: 480, Reason: "not-available-yet"}
@@ -139,6 +142,9 @@ func (m *Machine) dial(t *turn, g api.InviteTarget) api.InviteOutcome {
 
 // ask makes a link. The row waits until the person comes.
 func (m *Machine) ask(t *turn, g api.InviteTarget, wait time.Duration) api.InviteOutcome {
+	if m.devices.expected(g.URI) {
+		return api.InviteOutcome{URI: g.URI, Code: 409, Reason: "duplicate"}
+	}
 	if m.cfg.Inviter == nil {
 		return api.InviteOutcome{URI: g.URI, Code: 501, Reason: "not-available-yet"}
 	}
@@ -147,9 +153,6 @@ func (m *Machine) ask(t *turn, g api.InviteTarget, wait time.Duration) api.Invit
 		return api.InviteOutcome{URI: g.URI, Code: 500, Reason: "server-error"}
 	}
 	d := m.devices.invited(t, g)
-	if d == nil {
-		return api.InviteOutcome{URI: g.URI, Code: 409, Reason: "duplicate"}
-	}
 	m.at(t.now.Add(wait), func(t *turn) { m.devices.giveUp(t, d) })
 	return api.InviteOutcome{URI: g.URI, Code: 200, Invite: code}
 }
@@ -157,14 +160,15 @@ func (m *Machine) ask(t *turn, g api.InviteTarget, wait time.Duration) api.Invit
 // invitedDevice is the endpoint of somebody of whom no device is known yet.
 const invitedDevice = ids.Device("invited")
 
-// invited makes a pending row, or returns nil when the person is here, or is
-// waited for, already.
+// expected reports whether a person is here, or is waited for, already.
+func (x *devices) expected(user string) bool {
+	part := x.m.conf.Participants[user]
+	return part != nil && part.State != model.Left
+}
+
+// invited makes a pending row.
 func (x *devices) invited(t *turn, g api.InviteTarget) *model.Device {
-	part := x.m.conf.Participants[g.URI]
-	if part != nil && part.State != model.Left {
-		return nil
-	}
-	part = x.row(g.URI)
+	part := x.row(g.URI)
 	part.State, part.LeftAt = model.Invited, 0
 	if part.Role == "" {
 		part.Role = cmp.Or(g.Role, api.RoleAttendee)

@@ -20,6 +20,7 @@ import (
 // invariants of section 5.2 that the machine alone can break.
 func invariants(t testing.TB, h *hall) {
 	t.Helper()
+	h.lives.see(t, h.m)
 	c := h.m.Conference()
 	live := 0
 	for user, p := range c.Participants {

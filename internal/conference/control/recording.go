@@ -59,12 +59,12 @@ func startRecording(m *Machine, t *turn, p api.RecordingParams) (any, error) {
 		r.Consent[t.dev.Part.User] = true // who asks for it agrees to it
 	}
 	m.tellRecording(t)
+	wait := consentWait
 	if !r.Ask || m.allAnswered() {
-		m.record(t)
-		return m.recordingResult(), nil
+		wait = 0 // after this turn, whose events tell everybody
 	}
 	since := r.Since
-	m.at(t.now.Add(consentWait), func(t *turn) {
+	m.at(t.now.Add(wait), func(t *turn) {
 		if r.State == model.RecStarting && r.Since == since {
 			m.record(t)
 		}

@@ -75,6 +75,8 @@ type stage struct {
 	now    clock.Time
 	doc    *info.Document
 	out    bytes.Buffer
+	rooms
+	lives map[*control.Machine]*lives
 }
 
 const epoch = clock.Time(time.Second)
@@ -141,6 +143,9 @@ func (s *stage) do(line string) {
 	case "bye":
 		s.step(control.Command{Method: control.TrackLost, Params: control.Heard{Track: ids.Track(rest)}})
 	default:
+		if s.elsewhere(verb, rest) {
+			return
+		}
 		who, ok := strings.CutSuffix(verb, ":")
 		if !ok {
 			s.t.Fatalf("cannot read %q", line)
@@ -162,6 +167,10 @@ func (s *stage) server(rest string) {
 			s.cfg.Policy.MaxTracks = n
 		case "banned":
 			s.cfg.Definition.Banned = strings.Split(val, ",")
+		case "recorder":
+			s.cfg.Recorder = true
+		case "invites":
+			s.cfg.Inviter = &codes{}
 		case "max-subscriptions":
 			s.cfg.Policy.MaxSubs = n
 		default:
@@ -200,6 +209,10 @@ func (s *stage) wait(d string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	if len(s.rooms.of) > 0 {
+		s.waitAll(span)
+		return
+	}
 	end := s.now.Add(span)
 	for at := s.m.Deadline(); !at.IsZero() && at <= end; at = s.m.Deadline() {
 		s.now = max(s.now, at)
@@ -225,6 +238,8 @@ func (s *stage) link(rest string) {
 }
 
 func (s *stage) command(who, rest string) {
+	who, back := s.enter(who)
+	defer back()
 	c, ok := s.people[who]
 	if !ok {
 		s.t.Fatalf("who is %s?", who)
@@ -255,7 +270,7 @@ func (s *stage) command(who, rest string) {
 			s.answer(nil, err)
 			return
 		}
-		cmd.Params = p
+		cmd.Params, cmd.Dest = p, s.destination(p)
 	}
 	s.step(cmd)
 }
@@ -317,7 +332,9 @@ func (s *stage) tell(out *control.Output) {
 		}
 		fmt.Fprintf(&s.out, "  media: %s\n", work(e))
 	}
+	s.watch()
 	s.document()
+	s.deliver(out)
 }
 
 func fields(m map[string]any) string {
@@ -413,6 +430,7 @@ func row(name string, user *info.User, dev string, e *info.Endpoint) string {
 	if e.Ext != nil && e.Ext.Reachability != "ok" {
 		words = append(words, e.Ext.Reachability)
 	}
+	words = append(words, equipped(e)...)
 	for _, id := range slices.Sorted(maps.Keys(e.Media)) {
 		m := e.Media[id]
 		words = append(words, fmt.Sprintf("[%s %s %s%s%s]", id, m.Label, m.Status, prefixed(" muted by ", m.Ext.MutedBy), prefixed(" source ", m.SrcID)))

@@ -196,8 +196,12 @@ func sidebarShown(m *Machine, t *turn, p Shown) (any, error) {
 	return done(), nil
 }
 
-// guestExpected opens the door for one who is moved here.
+// guestExpected opens the door for one who is moved here. That of a sidebar is
+// its main conference's alone to open.
 func guestExpected(m *Machine, t *turn, p Guest) (any, error) {
+	if m.conf.Main != nil && m.conf.Main.ID != p.From.ID {
+		return already(), nil
+	}
 	g := &p
 	if m.branches.guests == nil {
 		m.branches.guests = map[string]*Guest{}
@@ -213,10 +217,14 @@ func guestExpected(m *Machine, t *turn, p Guest) (any, error) {
 	return done(), nil
 }
 
-// guestWithdrawn closes it again, behind one who is here already too.
+// guestWithdrawn closes it again; in a sidebar behind one who is here already
+// too. Whom an unrelated conference may put out is its own moderators' affair.
 func guestWithdrawn(m *Machine, t *turn, p Withdrawn) (any, error) {
 	if g := m.branches.guests[p.User]; g != nil && (p.Forget || !g.Member) {
 		delete(m.branches.guests, p.User)
+	}
+	if m.conf.Main == nil {
+		return done(), nil
 	}
 	for _, d := range m.devices.live() {
 		if d.Part.User == p.User && (p.Device == "" || d.ID == p.Device) {

@@ -54,7 +54,7 @@ func beside(e control.Effect) string {
 		}
 		return "kept: " + strings.Join(words, "; ")
 	}
-	return ""
+	return between(e)
 }
 
 // rules describes what changed in the conference's own members.
@@ -82,7 +82,7 @@ func rules(old, next *info.Document) []string {
 			out = append(out, "no floors")
 		}
 	}
-	return out
+	return append(out, branchRules(old, next)...)
 }
 
 // changedRules names the members that differ.
@@ -138,6 +138,9 @@ func person(u *info.User) string {
 	}
 	if u.Ext != nil && u.Ext.Presence != nil {
 		words = append(words, fmt.Sprintf("presence %s %q typing %v", u.Ext.Presence.State, u.Ext.Presence.Note, u.Ext.Presence.Typing))
+	}
+	if u.Ext != nil && u.Ext.Consent != nil {
+		words = append(words, map[bool]string{true: "agrees to be recorded", false: "is not to be recorded"}[*u.Ext.Consent])
 	}
 	if len(u.Endpoint) == 0 && len(u.Roles) > 0 {
 		words = append(words, "is "+u.Roles[0])
