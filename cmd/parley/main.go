@@ -19,6 +19,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Check   checkCmd   `cmd:"" help:"Validate the configuration and say what is wrong, without starting."`
 	Token   tokenCmd   `cmd:"" help:"Make an access token with the server's keys."`
+	Room    roomCmd    `cmd:"" help:"Look after conferences of a running server."`
 	Load    loadCmd    `cmd:"" help:"Drive a server with publishers and subscribers, and measure it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -70,5 +71,5 @@ func run(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w\n(parley --help lists what there is)", err)
 	}
-	return ctx.Run()
+	return ctx.Run(&c.Room.roomServer)
 }
