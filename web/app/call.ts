@@ -4,13 +4,16 @@
 import { batch, computed, signal } from "@preact/signals";
 import {
   CaptureError, exchange, dropFragment, forgetToken, invite, openScreen, ParleyError, readFragment, Room, roomStatus, storedInvite, storedToken, storeInvite, storeToken,
-  type LocalTrack, type Participant, type Quality, type RemoteTrack, type RoomState, type Source,
+  type LocalTrack, type Participant, type Quality, type RemoteTrack, type Role, type RoomState, type Source,
 } from "../sdk";
-import { t, type Key } from "./i18n";
+import * as chat from "./chat";
+import * as control from "./control";
+import { copyText } from "./clipboard";
 import { open, problemOf, problems, release, tracks, want, wanted, type Input } from "./local";
+import { failed, refused, say } from "./notes";
 import { prefs } from "./prefs";
 
-export type Phase = "prejoin" | "joining" | "call" | "over";
+export type Phase = "prejoin" | "joining" | "lobby" | "call" | "over";
 
 export const roomName = decodeName(location.pathname);
 export const phase = signal<Phase>("prejoin");
@@ -25,11 +28,17 @@ export const qualityTick = signal(0);
 export const problem = signal<ParleyError | null>(null);
 export const waiting = signal<number | null>(null); // people inside, as told before joining
 export const silenced = signal(false); // the browser refuses to play sound before a click
-export const note = signal<{ text: string; id: number } | null>(null);
+/** The token of an owner, kept for this tab. */
+export const ownerToken = signal(storedToken(""));
+export const held = signal("lobby"); // why we wait in the lobby
 export const layout = signal<"grid" | "speaker">(prefs.get("layout") === "speaker" ? "speaker" : "grid");
 export const pinned = signal<string | null>(null);
 export const output = signal(prefs.get("speaker") ?? "");
-export const panel = signal<"people" | "settings" | null>(null);
+export const panel = signal<"people" | "chat" | "settings" | null>(null);
+panel.subscribe((p) => {
+  chat.open.value = p === "chat";
+  if (p === "chat") chat.read();
+});
 
 /** Whether the microphone or camera is open, as the buttons show it. */
 export const on = {
@@ -40,7 +49,7 @@ export const on = {
 
 function isOn(source: Source): boolean {
   const track = local.value.get(source);
-  return track !== undefined && !track.muted && track.media !== null;
+  return track !== undefined && !track.muted && !track.blocked && track.media !== null;
 }
 
 let room: Room | null = null;
@@ -53,15 +62,6 @@ function decodeName(path: string): string {
   } catch {
     return last;
   }
-}
-
-/** Shows a line for some seconds. */
-export function say(key: Key, values: Record<string, string> = {}): void {
-  const id = (note.value?.id ?? 0) + 1;
-  note.value = { text: t(key, values), id };
-  setTimeout(() => {
-    if (note.value?.id === id) note.value = null;
-  }, 4_000);
 }
 
 // ---- before the call
@@ -88,7 +88,9 @@ export async function admit(room: string | null): Promise<void> {
     return;
   }
   try {
-    storeToken(null, (await exchange("owner", found.secret)).token);
+    const made = await exchange("owner", found.secret);
+    storeToken(null, made.token);
+    ownerToken.value = made.token;
     if (room === null) say("ownerHere");
   } catch (err) {
     if (room !== null) over(failed(err));
@@ -104,10 +106,6 @@ async function access(name: string): Promise<string | undefined> {
   const made = await exchange("invite", code, name);
   storeToken(roomName, made.token);
   return made.token;
-}
-
-function failed(err: unknown): ParleyError {
-  return err instanceof ParleyError ? err : new ParleyError({ code: 500, reason: "failed", message: String(err) });
 }
 
 function over(err: ParleyError): void {
@@ -132,6 +130,8 @@ export async function join(name: string): Promise<void> {
   }
   room = new Room({ room: roomName, name, token, as: token ? (storedInvite(roomName) ?? "owner").slice(-12) : "", simulcast: new URLSearchParams(location.search).has("simulcast") });
   listen(room);
+  control.follow(room);
+  chat.follow(room);
   const have: Partial<Record<Source, MediaStreamTrack>> = {};
   const muted: Partial<Record<Source, boolean>> = {};
   for (const input of ["microphone", "camera"] as const) {
@@ -165,37 +165,21 @@ async function late(have: Partial<Record<Source, MediaStreamTrack>>): Promise<vo
 }
 
 function listen(r: Room): void {
-  let known: Map<string, string> | null = null;
   r.on("state", (s) => {
     roomState.value = s;
     if (s === "joined") draining.value = false;
+    if (s === "lobby" && phase.value === "joining") phase.value = "lobby";
   });
+  r.on("waiting", (why) => (held.value = why));
   r.on("draining", () => (draining.value = true));
-  r.on("info", () => {
-    people.value = r.participants;
-    known = announce(known, r.participants);
-  });
+  r.on("info", () => (people.value = r.participants));
   r.on("remote", (m) => (remote.value = new Map(m)));
   r.on("local", (m) => (local.value = new Map([...m].map(([k, v]) => [k, { ...v }]))));
   r.on("speaker", (s) => (speaker.value = s));
   r.on("connection", (s) => (connection.value = s));
   r.on("quality", () => qualityTick.value++);
   r.on("error", (e) => report(e));
-  r.on("event", ({ name, body }) => {
-    const b = body as { muted?: boolean; mutedBy?: string; track?: string } | null;
-    if (name === "track.muted" && b?.muted && b.mutedBy !== "self" && [...r.local.values()].some((l) => l.id === b.track)) say("mutedByOther");
-  });
   r.on("closed", (e) => over(e));
-}
-
-/** Says who came and went; the first list is no news. */
-function announce(before: Map<string, string> | null, list: Participant[]): Map<string, string> {
-  const now = new Map(list.filter((p) => !p.self).map((p) => [p.key, p.name || t("guest")]));
-  if (before) {
-    for (const [key, name] of now) if (!before.has(key)) say("joinedNote", { name });
-    for (const [key, name] of before) if (!now.has(key)) say("leftNote", { name });
-  }
-  return now;
 }
 
 function report(err: unknown): void {
@@ -204,9 +188,8 @@ function report(err: unknown): void {
     return;
   }
   const e = failed(err);
-  if (e.code === 481 || e.code === 200) return; // the room itself tells these
   if (e.reason === "conflict" || e.message.includes("screen")) say("screenTaken");
-  else say("actionFailed", { reason: e.reason });
+  else refused(e);
 }
 
 // ---- during the call
@@ -240,6 +223,10 @@ async function togglePreview(input: Input): Promise<void> {
 async function toggleInCall(input: Input): Promise<void> {
   if (!room) return;
   const to = !on[input].value;
+  if (to && room.local.get(input)?.blocked) {
+    say("stillBlocked");
+    return;
+  }
   const published = room.local.get(input);
   want(input, to);
   if (!to) {
@@ -340,35 +327,33 @@ export function setOutput(id: string): void {
   prefs.set("speaker", id);
 }
 
+/** Answers a moderator's question to open the microphone or the camera. */
+export async function answerAsk(track: string, source: Source, yes: boolean): Promise<void> {
+  control.answer(track, yes);
+  if (yes && (source === "microphone" || source === "camera") && !on[source].value) await toggle(source);
+}
+
 /** The link to send: with an invitation where the room needs one and we may make it. */
-export async function copyLink(): Promise<void> {
+export async function copyLink(role?: Role): Promise<void> {
   let link = location.origin + location.pathname;
   if (token) {
     try {
-      const made = await invite(token, roomName);
+      const made = await invite(token, roomName, role);
       link += `#invite=${encodeURIComponent(made.invite)}`;
-    } catch {
+    } catch (err) {
       // Not ours to give: the bare address still helps those who have a token.
+      if (role) {
+        refused(err);
+        return;
+      }
     }
   }
-  try {
-    await navigator.clipboard.writeText(link);
-    say("copied");
-  } catch {
-    if (!copyByHand(link)) window.prompt(t("copyFailed"), link);
-    else say("copied");
-  }
+  await copyText(link, role ? "inviteCopied" : "copied");
 }
 
-function copyByHand(text: string): boolean {
-  const area = document.createElement("textarea");
-  area.value = text;
-  area.className = "offscreen";
-  document.body.append(area);
-  area.select();
-  const ok = document.execCommand("copy");
-  area.remove();
-  return ok;
+/** Whether we came by a token, with which invitations can be made. */
+export function hasToken(): boolean {
+  return token !== undefined;
 }
 
 /** Starts over with the preview, on a fresh page. */

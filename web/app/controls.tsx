@@ -3,8 +3,10 @@
 import type { ComponentChildren } from "preact";
 import { canShareScreen } from "../sdk";
 import * as call from "./call";
+import * as chat from "./chat";
+import * as control from "./control";
 import { t } from "./i18n";
-import { Cam, CamOff, Focus, Gear, GridIcon, Hang, Link, Mic, MicOff, People, Screen, ScreenOff } from "./icons";
+import { Cam, CamOff, ChatIcon, Focus, Gear, GridIcon, Hand, Hang, Link, Mic, MicOff, People, Screen, ScreenOff } from "./icons";
 
 interface Props {
   label: string;
@@ -41,10 +43,22 @@ export function CamControl() {
   );
 }
 
+function HandControl() {
+  if (!control.can("hand.raise")) return null;
+  const up = (control.me.value?.hand ?? 0) > 0;
+  return (
+    <Control label={t(up ? "lowerHand" : "raiseHand")} kind={up ? "active" : ""} onClick={() => void control.toggleHand()}>
+      <Hand />
+      {up && <span class="count" aria-hidden="true">{control.me.value!.hand}</span>}
+    </Control>
+  );
+}
+
 export function Controls() {
   const sharing = call.on.screen.value;
+  const unread = chat.unread.value;
   const speakerView = call.layout.value === "speaker";
-  const open = (p: "people" | "settings") => (call.panel.value = call.panel.value === p ? null : p);
+  const open = (p: "people" | "chat" | "settings") => (call.panel.value = call.panel.value === p ? null : p);
   return (
     <footer class="bar">
       <div class="group side">
@@ -56,21 +70,26 @@ export function Controls() {
         </Control>
       </div>
       <div class="group">
-        <MicControl />
-        <CamControl />
-        {canShareScreen() && (
-          <Control label={t(sharing ? "stopSharing" : "shareScreen")} kind={sharing ? "active" : ""} onClick={() => void call.toggleScreen()}>
+        {control.isAtLeast("attendee") && <MicControl />}
+        {control.isAtLeast("attendee") && <CamControl />}
+        {canShareScreen() && control.isAtLeast("presenter") && (
+          <Control extra="wide-only" label={t(sharing ? "stopSharing" : "shareScreen")} kind={sharing ? "active" : ""} onClick={() => void call.toggleScreen()}>
             {sharing ? <ScreenOff /> : <Screen />}
           </Control>
         )}
+        <HandControl />
         <Control label={t("leave")} kind="danger" onClick={() => void call.leave()}>
           <Hang />
         </Control>
       </div>
       <div class="group side right">
+        <Control label={unread > 0 ? t("chatUnread", { n: unread }) : t("chat")} pressed={call.panel.value === "chat"} onClick={() => open("chat")}>
+          <ChatIcon />
+          {unread > 0 && <span class="count alert" aria-hidden="true">{Math.min(unread, 99)}</span>}
+        </Control>
         <Control label={t("people")} pressed={call.panel.value === "people"} onClick={() => open("people")}>
           <People />
-          <span class="count" aria-hidden="true">{call.people.value.length}</span>
+          <span class={control.lobby.value.length > 0 ? "count alert" : "count"} aria-hidden="true">{control.here.value.length}</span>
         </Control>
         <Control label={t("settings")} pressed={call.panel.value === "settings"} onClick={() => open("settings")}>
           <Gear />

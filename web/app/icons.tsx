@@ -40,6 +40,19 @@ export const Pin = () => <Icon><path d="M9 4h6l-1 6 3 3H7l3-3zM12 13v7" /></Icon
 export const Close = () => <Icon><path d="M6 6l12 12M18 6L6 18" /></Icon>;
 export const Sound = () => <Icon><path d="M4 9.500v5h3.500L12 18V6L7.500 9.500zM15.500 9a4.500 4.500 0 0 1 0 6M18 6.500a8 8 0 0 1 0 11" /></Icon>;
 
+export const Hand = () => <Icon><path d="M8 13V6.200a1.400 1.400 0 0 1 2.800 0V11M10.800 10.500V4.400a1.400 1.400 0 0 1 2.800 0V11M13.600 11V5.600a1.400 1.400 0 0 1 2.800 0V13M16.400 9.500a1.400 1.400 0 0 1 2.800 0V15c0 3.600-2.400 6-6 6-3 0-4.400-1.200-5.800-3.600L4.600 13c-.7-1.200.9-2.300 1.900-1.300L8 13.400" /></Icon>;
+export const ChatIcon = () => <Icon><path d="M4 6.500A2.500 2.500 0 0 1 6.500 4h11A2.500 2.500 0 0 1 20 6.500v7a2.500 2.500 0 0 1-2.500 2.500H11l-4.500 4v-4A2.500 2.500 0 0 1 4 13.500zM8 8.700h8M8 11.800h5" /></Icon>;
+export const Lock = () => <Icon><rect x="5" y="10.500" width="14" height="9.500" rx="2.200" /><path d="M8 10.500V7.500a4 4 0 0 1 8 0v3" /></Icon>;
+export const Unlock = () => <Icon><rect x="5" y="10.500" width="14" height="9.500" rx="2.200" /><path d="M8 10.500V7.500a4 4 0 0 1 7.600-1.700" /></Icon>;
+export const Rooms = () => <Icon><path d="M4 4.500h6.500V11H4zM13.500 4.500H20V11h-6.500zM4 13.500h6.500V20H4zM13.500 16.700H20M17 13.500l3.200 3.200-3.200 3.200" /></Icon>;
+export const Dots = () => <Icon><circle cx="6" cy="12" r=".9" /><circle cx="12" cy="12" r=".9" /><circle cx="18" cy="12" r=".9" /></Icon>;
+export const Devices = () => <Icon><rect x="3" y="5" width="12.500" height="9" rx="1.500" /><path d="M6 18h6.500" /><rect x="15" y="9" width="6" height="10.500" rx="1.500" /></Icon>;
+export const Send = () => <Icon><path d="M4.500 12L20 4.500 15.500 20l-3.700-6.200zM11.800 13.800L20 4.500" /></Icon>;
+export const Check = () => <Icon><path d="M5 12.500l4.500 4.500L19 7.500" /></Icon>;
+export const Door = () => <Icon><path d="M13 4H6v16h7M10.500 12H20M16.500 8.500L20 12l-3.500 3.500" /></Icon>;
+export const Calendar = () => <Icon><rect x="4" y="5.500" width="16" height="14.500" rx="2.200" /><path d="M4 10h16M8 3.500v4M16 3.500v4" /></Icon>;
+export const Plus = () => <Icon><path d="M12 5v14M5 12h14" /></Icon>;
+
 /** Three bars of rising height; as many are filled as the grade deserves. */
 export function Bars({ filled }: { filled: number }) {
   return (

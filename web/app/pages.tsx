@@ -1,50 +1,38 @@
 // The pages: start, preview, call, and the end of it.
 
-import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { meter } from "../sdk";
+import { Breakouts } from "./breakouts";
 import * as call from "./call";
+import { ChatPanel } from "./chat-panel";
+import { copyText } from "./clipboard";
 import { CamControl, Controls, MicControl } from "./controls";
 import { t, type Key } from "./i18n";
 import { Link } from "./icons";
 import { roomName, slug } from "./layout";
+import { InLobby, Knock } from "./lobby";
 import { problems, tracks } from "./local";
-import { DeviceChoice, Language, PeoplePanel, SettingsPanel } from "./panels";
+import { Asks, Banners, Notes, Question } from "./overlays";
+import { Owner, signedOut } from "./owner";
+import { Page } from "./page";
+import { DeviceChoice, SettingsPanel } from "./panels";
+import { PeoplePanel } from "./people";
 import { prefs } from "./prefs";
 import { Stage } from "./stage";
 import { Video } from "./tile";
 
-function Page({ children, wide }: { children: ComponentChildren; wide?: boolean }) {
-  return (
-    <div class="page">
-      <header class="top">
-        <a class="brand" href="/">
-          <img src="/favicon.svg" alt="" width="28" height="28" />
-          Parley
-        </a>
-        <Language />
-      </header>
-      <main class={wide ? "center wide" : "center"}>{children}</main>
-      <Note />
-    </div>
-  );
-}
-
-function Note() {
-  return (
-    <div class="note" role="status" aria-live="polite">
-      {call.note.value && <span key={call.note.value.id}>{call.note.value.text}</span>}
-    </div>
-  );
-}
-
+/** The start page; the owner's for one who came by the owner's link. */
 export function Home() {
+  const token = call.ownerToken.value;
+  return token && !signedOut.value ? <Owner token={token} /> : <Start />;
+}
+
+function Start() {
   const [name, setName] = useState("");
   const [suggested] = useState(() => roomName());
   const target = `/r/${encodeURIComponent(slug(name) || suggested)}`;
   const copy = async () => {
-    await navigator.clipboard?.writeText(location.origin + target).catch(() => undefined);
-    call.say("copied");
+    await copyText(location.origin + target);
   };
   return (
     <Page>
@@ -85,6 +73,12 @@ export function RoomPage() {
       return <Call />;
     case "over":
       return <Over />;
+    case "lobby":
+      return (
+        <Page>
+          <InLobby />
+        </Page>
+      );
     default:
       return <Prejoin />;
   }
@@ -164,24 +158,29 @@ function Problems() {
 }
 
 function Call() {
-  const away = call.roomState.value === "reconnecting";
-  const silent = call.connection.value === "failed" || call.connection.value === "disconnected";
   return (
     <div class={`call${call.panel.value ? " with-panel" : ""}`}>
-      {(away || silent) && <div class="banner" role="alert">{t(!away ? "mediaLost" : call.draining.value ? "restarting" : "reconnecting")}</div>}
+      <Banners />
       <Stage />
       {call.panel.value === "people" && <PeoplePanel />}
+      {call.panel.value === "chat" && <ChatPanel />}
       {call.panel.value === "settings" && <SettingsPanel />}
+      <div class="cards">
+        <Asks />
+        <Knock />
+      </div>
       <Controls />
-      <Note />
+      <Breakouts />
+      <Question />
+      <Notes />
     </div>
   );
 }
 
 const endings: Record<string, Key> = {
   left: "endLeft", replaced: "endReplaced", duplicate: "endReplaced", ended: "endEnded", gone: "endEnded", shutdown: "endShutdown", stopping: "endShutdown",
-  draining: "endShutdown", unauthenticated: "endAuth", locked: "endLocked", full: "endFull", forbidden: "endForbidden", banned: "endForbidden",
-  expelled: "endForbidden", timeout: "endUnreachable",
+  draining: "endShutdown", unauthenticated: "endAuth", locked: "endLocked", full: "endFull", forbidden: "endForbidden", banned: "endBanned",
+  expelled: "endExpelled", declined: "endRejected", cancelled: "endLeft", timeout: "endUnreachable",
 };
 
 function Over() {

@@ -1,52 +1,12 @@
-// The side panels of a call: people and settings. On a phone they cover it.
+// The panel of settings, and its parts that the preview uses as well.
 
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import * as call from "./call";
 import { lang, languages, setLang, t } from "./i18n";
-import { Cam, CamOff, Close, Link, Mic, MicOff, Screen } from "./icons";
 import { devices, refreshDevices, tracks, type Input } from "./local";
-import { Avatar, isMuted, nameOf, QualityMark, videoOf } from "./tile";
+import { Panel } from "./panel";
 import { prefs } from "./prefs";
-
-function Panel({ title, children }: { title: string; children: ComponentChildren }) {
-  return (
-    <aside class="panel" aria-label={title}>
-      <header>
-        <h2>{title}</h2>
-        <button type="button" class="plain" aria-label={t("close")} onClick={() => (call.panel.value = null)}>
-          <Close />
-        </button>
-      </header>
-      {children}
-    </aside>
-  );
-}
-
-export function PeoplePanel() {
-  return (
-    <Panel title={t("people")}>
-      <ul class="roster">
-        {call.people.value.map((p) => (
-          <li key={p.key} data-user={p.user} class={p.reachable ? "" : "away"}>
-            <Avatar person={p} />
-            <span class="who">
-              <span class="name">{nameOf(p)}{p.self && ` (${t("you")})`}</span>
-              {!p.reachable && <span class="hint">{t("away")}</span>}
-            </span>
-            {p.tracks.some((x) => x.source === "screen") && <Screen />}
-            {videoOf({ id: p.key, person: p, kind: "person" }) ? <Cam /> : <CamOff />}
-            {isMuted(p) ? <MicOff /> : <Mic />}
-            <QualityMark person={p} />
-          </li>
-        ))}
-      </ul>
-      <button type="button" class="secondary" onClick={() => void call.copyLink()}>
-        <Link /> {t("copyLink")}
-      </button>
-    </Panel>
-  );
-}
 
 export function SettingsPanel() {
   return (

@@ -1,21 +1,35 @@
 // Where the tiles go: a grid, or one large tile with a strip of the others.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Participant, Person } from "../sdk";
 import * as call from "./call";
+import * as control from "./control";
 import { t } from "./i18n";
 import { Link, Sound } from "./icons";
 import { grid } from "./layout";
+import { Badges } from "./overlays";
 import { isSpeaking, Tile, type Shown } from "./tile";
 
+/** One tile for each person, however many devices, and one for each shared screen. */
 function shownTiles(): Shown[] {
   const out: Shown[] = [];
-  for (const person of call.people.value) {
-    const screen = person.self ? call.local.value.has("screen") : person.tracks.some((x) => x.source === "screen");
-    if (screen) out.push({ id: `${person.key}#screen`, person, kind: "screen" });
-    if (person.kind === "whep" || person.kind === "recorder") continue; // these only watch; the roster names them
-    out.push({ id: person.key, person, kind: "person" });
+  for (const owner of control.here.value) {
+    for (const d of owner.devices) {
+      const screen = d.self ? call.local.value.has("screen") : d.tracks.some((x) => x.source === "screen");
+      if (screen) out.push({ id: `${d.key}#screen`, person: d, owner, kind: "screen" });
+    }
+    const person = faceOf(owner);
+    if (person) out.push({ id: owner.user, person, owner, kind: "person" });
   }
   return out;
+}
+
+/** The device whose camera is shown: this one, else one with an open camera. Those that only watch have none. */
+function faceOf(p: Person): Participant | null {
+  const seen = p.devices.filter((d) => d.kind !== "whep" && d.kind !== "recorder" && !d.held);
+  const own = seen.find((d) => d.self);
+  if (own && call.on.camera.value) return own;
+  return seen.find((d) => !d.self && d.tracks.some((x) => x.source === "camera" && !x.muted)) ?? own ?? seen[0] ?? null;
 }
 
 /** The tile for the spotlight: pinned, else a screen, else whoever speaks or spoke last. */
@@ -25,17 +39,18 @@ function useSpotlight(tiles: Shown[]): Shown | null {
   const screen = tiles.find((x) => x.kind === "screen" && !x.person.self) ?? tiles.find((x) => x.kind === "screen");
   if (pinned ?? screen) return (pinned ?? screen)!;
   if (call.layout.value === "grid") return null;
-  const speaking = tiles.find((x) => x.kind === "person" && !x.person.self && isSpeaking(x.person));
+  const speaking = tiles.find((x) => x.kind === "person" && !x.owner.self && isSpeaking(x.owner));
   if (speaking) last.current = speaking.id;
-  return speaking ?? tiles.find((x) => x.id === last.current) ?? tiles.find((x) => !x.person.self) ?? tiles[0] ?? null;
+  return speaking ?? tiles.find((x) => x.id === last.current) ?? tiles.find((x) => !x.owner.self) ?? tiles[0] ?? null;
 }
 
 export function Stage() {
   const tiles = shownTiles();
   const large = useSpotlight(tiles);
-  const alone = call.people.value.length <= 1 && call.phase.value === "call";
+  const alone = control.here.value.length <= 1 && call.phase.value === "call" && control.breakout.value === null;
   return (
     <main class="stage">
+      <Badges />
       {alone && (
         <p class="alone">
           {t("waiting")}{" "}

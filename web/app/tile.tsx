@@ -1,16 +1,20 @@
 // One rectangle: a camera, an avatar or a screen.
 
 import { useEffect, useRef } from "preact/hooks";
-import type { Participant, Quality } from "../sdk";
+import type { Participant, Person, Quality } from "../sdk";
 import * as call from "./call";
 import { t, type Key } from "./i18n";
 import { Bars, MicOff, Pin } from "./icons";
 import { hue, initials } from "./layout";
+import { DeviceMarks, HandMark, isHeard } from "./people";
 
 /** What a tile shows. */
 export interface Shown {
   id: string;
+  /** The device that is shown. */
   person: Participant;
+  /** Whose it is. */
+  owner: Person;
   kind: "person" | "screen";
 }
 
@@ -44,15 +48,9 @@ export function nameOf(p: Participant): string {
   return p.name || t("guest");
 }
 
-export function isMuted(p: Participant): boolean {
-  if (p.self) return !call.on.microphone.value;
-  const mic = p.tracks.find((x) => x.source === "microphone");
-  return !mic || mic.muted;
-}
-
-export function isSpeaking(p: Participant): boolean {
+export function isSpeaking(p: Person): boolean {
   const active = call.speaker.value;
-  return active !== null && p.tracks.some((x) => x.id === active && !x.muted);
+  return active !== null && p.devices.some((d) => d.tracks.some((x) => x.id === active && !x.muted));
 }
 
 const grades: Record<Quality, { key: Key; bars: number }> = {
@@ -81,23 +79,25 @@ export function Avatar({ person }: { person: Participant }) {
 }
 
 export function Tile({ shown, large }: { shown: Shown; large?: boolean }) {
-  const { person, kind } = shown;
+  const { person, owner, kind } = shown;
   const video = videoOf(shown);
   const screen = kind === "screen";
   const name = nameOf(person);
-  const label = screen ? (person.self ? t("yourScreen") : t("screenOf", { name })) : person.self ? `${name} (${t("you")})` : name;
+  const label = screen ? (person.self ? t("yourScreen") : t("screenOf", { name })) : owner.self ? `${name} (${t("you")})` : name;
   const pinned = call.pinned.value === shown.id;
-  const classes = ["tile", screen ? "screen" : "", isSpeaking(person) && !screen ? "speaking" : "", large ? "large" : "", person.reachable ? "" : "away"];
+  const classes = ["tile", screen ? "screen" : "", isSpeaking(owner) && !screen ? "speaking" : "", large ? "large" : "", person.reachable ? "" : "away"];
   return (
-    <figure class={classes.filter(Boolean).join(" ")} data-user={person.user} data-kind={kind} data-self={person.self} aria-label={label}>
+    <figure class={classes.filter(Boolean).join(" ")} data-user={person.user} data-kind={kind} data-self={owner.self} aria-label={label}>
       {video ? <Video track={video} mirror={person.self && !screen} fit={screen} /> : <Avatar person={person} />}
       <figcaption class="caption">
-        {!screen && isMuted(person) && (
+        {!screen && !isHeard(owner) && (
           <span class="muted-mark" role="img" aria-label={t("mutedMark")}>
             <MicOff />
           </span>
         )}
+        {!screen && <HandMark rank={owner.hand} />}
         <span class="name">{label}</span>
+        {!screen && <DeviceMarks person={owner} />}
         {!person.reachable && <span class="away-mark">{t("away")}</span>}
         {!screen && <QualityMark person={person} />}
       </figcaption>

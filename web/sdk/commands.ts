@@ -30,6 +30,15 @@ export interface Done {
   already?: boolean;
 }
 
+/** Result in the provisional answer 182 to a join that waits. */
+export interface LobbyTicket {
+  conf: string;
+  part: string;
+  user: string;
+  device: string;
+  reason: "lobby" | "waiting-for-moderator" | string;
+}
+
 /** What became of one who waited in the lobby; code 409: somebody was faster. */
 export interface LobbyOutcome {
   part: string;
@@ -88,6 +97,12 @@ export interface TransferParams {
   /** Conference or sidebar. */
   to: string;
   keep?: boolean;
+}
+
+/** Result of participant.transfer: the devices that were told to go. */
+export interface TransferResult {
+  devices?: string[];
+  already?: boolean;
 }
 
 export interface LayoutParams {

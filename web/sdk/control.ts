@@ -5,7 +5,7 @@
 
 import type {
   ChatParams, ChatReceipt, DeviceParams, Done, ExpelParams, FloorStatus, HandResult, InviteResult, InviteTarget, LayoutParams, LobbyResult, MuteMany, Policy, RecordingParams,
-  SidebarCreate, SidebarResult, TransferParams,
+  SidebarCreate, SidebarResult, TransferParams, TransferResult,
 } from "./commands";
 import type { Role } from "./protocol";
 
@@ -86,7 +86,7 @@ export class Moderation {
   }
 
   /** Moves a participant, or one device, to another conference or a sidebar. */
-  transfer(params: TransferParams): Promise<Done> {
+  transfer(params: TransferParams): Promise<TransferResult> {
     return this.ask("participant.transfer", params);
   }
 
@@ -167,11 +167,6 @@ export class SelfControl {
 
   updateDevice(params: DeviceParams): Promise<Done> {
     return this.ask("device.update", params);
-  }
-
-  /** Moves oneself. */
-  transfer(to: string): Promise<Done> {
-    return this.ask("participant.transfer", { to });
   }
 
   setLayout(params: Omit<LayoutParams, "scope">): Promise<Done> {

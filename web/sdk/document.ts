@@ -3,6 +3,7 @@
 
 import type { FloorState, Policy } from "./commands";
 import { extOf, type ConferenceInfo } from "./info";
+import type { Source } from "./protocol";
 import { people, type Person } from "./roster";
 
 export function isLocked(doc: ConferenceInfo | null): boolean {
@@ -17,7 +18,17 @@ export function policyOf(doc: ConferenceInfo | null): Policy {
   return (doc && extOf(doc).policy) ?? {};
 }
 
-/** How many wait in the lobby, which everybody may know. */
+/** Media whose new tracks start muted: a moderator muted all. */
+export function mutedMedia(doc: ConferenceInfo | null): ("audio" | "video")[] {
+  return (doc && extOf(doc).muted) ?? [];
+}
+
+/** What the document calls its reader. */
+export function selfIn(doc: ConferenceInfo | null, user: string): string {
+  return (doc && extOf(doc).self?.user) || user;
+}
+
+/** How many wait in the lobby; moderators only are told. */
 export function lobbyCount(doc: ConferenceInfo | null): number {
   return (doc && extOf(doc).lobbyCount) ?? 0;
 }
@@ -50,13 +61,20 @@ export interface Floor {
 
 /** The floors of a conference; none where the policy has none. */
 export function floors(doc: ConferenceInfo | null): Floor[] {
-  const raw = doc ? extOf(doc).floors : undefined;
-  const list = Array.isArray(raw) ? raw : Object.entries(raw ?? {}).map(([floor, f]) => ({ ...f, floor }));
+  const list = (doc && extOf(doc).floors) ?? [];
   return list.map((f) => {
     const all = (f.requests ?? []).map((r) => ({ request: r.request, user: r.user, status: r.status, queue: r.queue ?? 0 }));
     const waits = all.filter((r) => r.status === "pending" || r.status === "accepted");
     return { floor: f.floor, holders: all.filter((r) => r.status === "granted"), queue: waits.sort((a, b) => (a.queue || 1e9) - (b.queue || 1e9)) };
   });
+}
+
+const labels: Record<Source, string> = { microphone: "a0", camera: "v0", screen: "s0", screenAudio: "sa0" };
+
+/** Whether a source of this user is closed until it gets the floor over its medium. */
+export function waitsForFloor(doc: ConferenceInfo | null, user: string, source: Source): boolean {
+  const f = floors(doc).find((x) => x.floor === labels[source]);
+  return f !== undefined && !f.holders.some((h) => h.user === user);
 }
 
 /** A sidebar, by reference or by value. */

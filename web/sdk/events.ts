@@ -1,7 +1,7 @@
 // The events of package conference, typed. They inform the moment; the document
 // is the truth, and a client that ignores them all ends up right.
 
-import type { ChatMessage, FloorStatus } from "./commands";
+import type { ChatMessage, FloorStatus, InputKind } from "./commands";
 import type { MediaNeeded, Role, Source } from "./protocol";
 import type { Speaker } from "./speakers";
 
@@ -39,24 +39,25 @@ export interface ConferenceEvents {
   "speaker.active": { speakers?: Speaker[] } & Speaker;
   "layout.changed": { mode?: string; pins?: string[] };
   "floor.status": FloorStatus;
-  "sidebar.created": { sidebar: string; uri?: string; title?: string };
-  "sidebar.ended": { sidebar: string; uri?: string };
+  "device.added": { user: string; device: string; kind?: string; label?: string };
+  "device.update": { user: string; device: string; label?: string; active?: Partial<Record<InputKind, string>> };
+  "sidebar.created": { sidebar: string; uri?: string; title?: string; byVal?: boolean };
+  "sidebar.ended": { sidebar: string; uri?: string; reason?: string };
   "recording.state": { state?: string };
   moved: Moved;
   "chat.message": ChatMessage;
   quality: Record<string, unknown>;
 }
 
-/** This device is to be in another conference now. */
+/** This device is to be in another conference: join it with the token. */
 export interface Moved {
-  /** Conference or sidebar to join. */
-  to: string;
-  uri?: string;
-  title?: string;
-  /** Access token for it, where the present one is not good there. */
+  conf: string;
+  uri: string;
   token?: string;
-  /** Keep a place here to come back to. */
+  /** The old place is kept, on hold. */
   keep?: boolean;
+  /** This is the way back to it. */
+  back?: boolean;
   reason?: string;
 }
 

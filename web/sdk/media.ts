@@ -119,12 +119,6 @@ export class MediaSession extends Emitter<MediaEvents> {
     return this.rev;
   }
 
-  /** The server sees another state of this session than we do: offer anew from its revision. */
-  resync(rev: unknown): Promise<void> {
-    if (typeof rev === "number") this.rev = rev;
-    return this.negotiate();
-  }
-
   /** New ICE credentials on the same connection: DTLS, SSRCs and tracks live on. */
   async restart(reason: string): Promise<void> {
     if (this.closed || this.iceRestart) return;

@@ -34,6 +34,11 @@ export class Publisher {
     return id ? [...this.tracks.values()].find((t) => t.id === id) : undefined;
   }
 
+  /** The server took less than was announced: what it has no name for cannot be sent. */
+  dropUnnamed(): void {
+    for (const t of [...this.tracks.values()]) if (!t.id) this.drop(t);
+  }
+
   /** All tracks are to be announced anew: to another conference, or after the server forgot us. */
   renew(): void {
     for (const t of this.tracks.values()) Object.assign(t, { cid: randomId("cid_"), id: "", blocked: false });
@@ -109,13 +114,15 @@ export class Publisher {
     }
   }
 
-  /** A moderator closed or freed the track. A freed one stays muted: only its owner opens it. */
-  silence(t: LocalTrack, blocked: boolean): void {
+  /**
+   * The track was closed from outside, or freed. One that a moderator closed
+   * stays muted when freed: only its owner opens it. One that waits for a floor
+   * (keep) goes on as it was.
+   */
+  silence(t: LocalTrack, blocked: boolean, keep = false): void {
     t.blocked = blocked;
-    if (blocked) {
-      t.muted = true;
-      if (t.media) t.media.enabled = false;
-    }
+    if (blocked && !keep) t.muted = true;
+    if (t.media) t.media.enabled = !t.muted && !t.blocked;
     this.opts.changed();
   }
 
@@ -123,7 +130,7 @@ export class Publisher {
     const t = this.tracks.get(source);
     if (!t) return this.publish(source, media, false);
     await this.swap(t, media);
-    media.enabled = !t.muted;
+    media.enabled = !t.muted && !t.blocked;
     this.opts.changed();
   }
 

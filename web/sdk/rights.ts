@@ -25,7 +25,7 @@ const lowest: Record<string, Role> = {
 export function may(role: Role | undefined, method: string, policy: Policy = {}): boolean {
   if (method === "sidebar.create" && policy.allowSidebars) return atLeast(role, "attendee");
   if (method === "participant.invite" && policy.allowInvite) return atLeast(role, "attendee");
-  if (method === "chat.send" && policy.chat === false) return atLeast(role, "moderator");
+  if (method === "chat.send" && policy.chat === false) return atLeast(role, "presenter");
   const want = lowest[method];
   return want !== undefined && atLeast(role, want);
 }

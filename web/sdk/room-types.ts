@@ -58,6 +58,8 @@ export interface LocalTrack {
 
 export interface RoomEvents {
   state: RoomState;
+  /** We wait to be let in: for a decision ("lobby"), or for somebody who may decide ("waiting-for-moderator"). */
+  waiting: string;
   /** The document changed: participants, lock, title. */
   info: ConferenceInfo;
   /** Arriving tracks changed. */

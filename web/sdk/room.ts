@@ -3,9 +3,9 @@
 
 import { Chat } from "./chat";
 import { forgetSession, recallSession, rememberSession } from "./comeback";
-import type { ChatParams, InputKind, Policy, Presence } from "./commands";
+import type { ChatParams, InputKind, LobbyTicket, Policy, Presence, SyncParams } from "./commands";
 import { FloorControl, Moderation, SelfControl, SidebarControl } from "./control";
-import { policyOf, titleOf } from "./document";
+import { policyOf, selfIn, titleOf, waitsForFloor } from "./document";
 import { Emitter } from "./emitter";
 import { failure, ParleyError } from "./errors";
 import type { ConferenceEvent, Moved } from "./events";
@@ -25,6 +25,7 @@ import { SpeakerWatch, type Speaker } from "./speakers";
 
 const STATS_EVERY_MS = 2_000;
 const LEVELS_EVERY_MS = 250;
+const DOCUMENT_MS = 2_000; // for the first document after a move
 
 /**
  * One call. `new Room(…)`, then `join()`; `leave()` ends it. Losing the
@@ -55,6 +56,8 @@ export class Room extends Emitter<RoomEvents> {
   private device = "";
   /** Where we are, or are going to be. */
   private place: string;
+  /** Lets us into the place we were moved to. */
+  private ticket: string | undefined;
   /** Id of the main room's instance. */
   private home = "";
   private timers: ReturnType<typeof setInterval>[] = [];
@@ -119,12 +122,17 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   private async enter(): Promise<void> {
-    const params = { device: this.device, load: randomId("load_"), name: this.opts.name, kind: "browser", label: this.opts.label, tracks: this.publisher.announcement() };
+    const params = {
+      device: this.device, load: randomId("load_"), name: this.opts.name, kind: "browser", label: this.opts.label, tracks: this.publisher.announcement(),
+      moved: this.away ? this.ticket : undefined,
+    };
     const place = this.place;
     const join = await this.session.request<JoinResult>("conference.join", params, {
       conf: place,
       onProvisional: (r) => {
-        if (r.code === 182) this.setState("lobby");
+        if (r.code !== 182) return;
+        this.emit("waiting", ((r.result ?? {}) as Partial<LobbyTicket>).reason ?? "lobby");
+        this.setState("lobby");
       },
     });
     if (this.state === "left" || place !== this.place) return; // moved on meanwhile
@@ -132,6 +140,7 @@ export class Room extends Emitter<RoomEvents> {
     this.self = join;
     if (!this.away) this.home = join.conf;
     this.publisher.named(join.tracks ?? []);
+    this.publisher.dropUnnamed();
     this.openMedia(join);
     this.sub = { version: null, doc: elsewhere ? null : this.sub.doc };
     if (elsewhere) this.chat.clear();
@@ -192,13 +201,9 @@ export class Room extends Emitter<RoomEvents> {
     if (!m || this.state !== "joined") return;
     m.check();
     const tracks = [...this.local.values()].map((t) => t.id).filter(Boolean);
-    const params = { ms: m.ms, rev: m.revision, tracks, subscriptions: [...this.remote.keys()] };
-    try {
-      await this.request("media.sync", params);
-    } catch (err) {
-      if (m !== this.media || asError(err).reason !== "resync-media") return;
-      void m.resync(asError(err).data["rev"]).catch(() => undefined);
-    }
+    const params: SyncParams = { ms: m.ms, rev: m.revision, tracks, subscriptions: [...this.remote.keys()] };
+    // 409 resync-media: the server sees it differently, and asks for an offer by media.needed.
+    await this.request("media.sync", params).catch(() => undefined);
   }
 
   private onMediaError(m: MediaSession, e: ParleyError): void {
@@ -230,8 +235,7 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Goes into a sidebar we may enter. */
   async joinSidebar(sidebar: string): Promise<void> {
-    await this.request("sidebar.join", { sidebar });
-    if (this.place !== sidebar) await this.go(sidebar);
+    await this.onMoved(await this.request<Moved>("sidebar.join", { sidebar }));
   }
 
   /** Back from a sidebar to the main room. */
@@ -242,19 +246,23 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /** Joins elsewhere with the same tracks; the old media ends when the new one begins. */
-  private async go(to: string): Promise<void> {
-    if (this.state === "left") return;
+  private async go(to: string, token?: string): Promise<void> {
+    if (this.state === "left" || this.place === to) return;
     this.place = to;
+    this.ticket = token;
     await this.joining?.catch(() => undefined);
     if (this.place !== to) return;
-    this.joining = this.tryRejoin("moving").finally(() => (this.joining = null));
-    await this.joining;
-    if (this.place === to && this.self) this.emit("moved", { conf: this.self.uri || to, home: !this.away, title: titleOf(this.info) });
+    await (this.joining ??= this.tryRejoin("moving").finally(() => (this.joining = null)));
+    if (this.place !== to || !this.self) return;
+    if (!this.info) await Promise.race([this.once("info"), new Promise((r) => setTimeout(r, DOCUMENT_MS))]);
+    this.emit("moved", { conf: this.self.conf, home: !this.away, title: titleOf(this.info) });
   }
 
-  private onMoved(m: Moved): void {
-    const to = m.to || m.uri || "";
-    if (to && to !== this.place) void this.go(this.isHome(to) ? this.opts.room : to);
+  /** The server has told us to be elsewhere, or to come back. */
+  private onMoved(m: Partial<Moved>): Promise<void> {
+    const to = m.conf || m.uri || "";
+    if (!to) return Promise.resolve();
+    return m.back || this.isHome(to) ? this.go(this.opts.room) : this.go(to, m.token);
   }
 
   private isHome(name: string): boolean {
@@ -301,12 +309,12 @@ export class Room extends Emitter<RoomEvents> {
 
   /** The devices that are here, self first. */
   get participants(): Participant[] {
-    return participants(this.sub.doc, this.self);
+    return participants(this.sub.doc, this.identity);
   }
 
   /** The persons that are here, self first. */
   get people(): Person[] {
-    return people(this.sub.doc, this.self);
+    return people(this.sub.doc, this.identity);
   }
 
   get info(): ConferenceInfo | null {
@@ -317,9 +325,14 @@ export class Room extends Emitter<RoomEvents> {
     return policyOf(this.sub.doc);
   }
 
+  /** Who we are in the document. */
+  private get identity(): { user: string; device: string } | null {
+    return this.self && { user: selfIn(this.sub.doc, this.self.user), device: this.self.device };
+  }
+
   /** Our role: the document's word, which is newer than the join's. */
   get role(): Role | undefined {
-    const mine = this.self ? this.sub.doc?.users?.user?.[this.self.user]?.roles?.[0] : undefined;
+    const mine = this.identity ? this.sub.doc?.users?.user?.[this.identity.user]?.roles?.[0] : undefined;
     return (mine as Role | undefined) ?? this.self?.role;
   }
 
@@ -349,7 +362,10 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   private onNotify(n: Notify): void {
-    if (n.event === "moved") return this.onMoved((n.body ?? {}) as Moved);
+    if (n.event === "moved") {
+      void this.onMoved((n.body ?? {}) as Moved);
+      return;
+    }
     if (this.self && n.conf && n.conf !== this.self.conf && n.conf !== this.self.uri) return;
     if (n.package === "chat") this.chat.receive(n);
     else if (n.package !== "conference" && n.package !== "speakers") return;
@@ -405,7 +421,9 @@ export class Room extends Emitter<RoomEvents> {
     if (!t) return;
     const blocked = b.mutedBy === "focus" || b.mutedBy === "both";
     if (blocked === t.blocked) return;
-    this.publisher.silence(t, blocked);
+    const floor = waitsForFloor(this.sub.doc, this.identity!.user, t.source);
+    this.publisher.silence(t, blocked, floor);
+    if (floor) return;
     // Our own flag as well: what a moderator frees must stay closed until we open it.
     if (b.mutedBy === "focus") void this.request("track.mute", { track: t.id }).catch(() => undefined);
     this.emit("blocked", { source: t.source, blocked, by: b.by });

@@ -1,0 +1,39 @@
+// What may be done about the whole meeting, in the panel of people.
+
+import * as control from "./control";
+import { t } from "./i18n";
+import { breakoutsOpen } from "./breakouts";
+import { Lock, MicOff, Rooms, Unlock } from "./icons";
+import { ask } from "./notes";
+
+export function MeetingTools() {
+  const moderates = control.isAtLeast("moderator");
+  const rooms = control.can("sidebar.create");
+  if (!moderates && !rooms) return null;
+  const locked = control.locked.value;
+  const end = () =>
+    ask(t("endForAllAsk"), { label: t("endIn"), run: () => void control.endForAll(60) }, { label: t("endNow"), danger: true, run: () => void control.endForAll(0) });
+  return (
+    <section class="box" aria-label={t("meetingTools")}>
+      <h3>{t("meetingTools")}</h3>
+      <div class="tools">
+        {moderates && <button type="button" class="tool" onClick={() => void control.muteAll()}><MicOff /> {t("muteAll")}</button>}
+        {moderates && control.allMuted.value && <button type="button" class="tool" onClick={() => void control.liftMute()}>{t("liftMute")}</button>}
+        {moderates && (
+          <button type="button" class="tool" onClick={() => void control.toggleLock()}>
+            {locked ? <Unlock /> : <Lock />} {t(locked ? "unlockRoom" : "lockRoom")}
+          </button>
+        )}
+        {rooms && control.breakout.value === null && <button type="button" class="tool" onClick={() => (breakoutsOpen.value = true)}><Rooms /> {t("breakouts")}</button>}
+        {control.can("recording.start") && <button type="button" class="tool" onClick={() => void control.toggleRecording()}>{t(control.recording.value ? "stopRecording" : "startRecording")}</button>}
+        {moderates && <button type="button" class="tool danger" onClick={end}>{t("endForAll")}</button>}
+      </div>
+      {moderates && (
+        <label class="check">
+          <input type="checkbox" checked={control.policy.value.lobby ?? false} onChange={(e) => void control.setPolicy({ lobby: e.currentTarget.checked })} />
+          {t("lobbyOn")}
+        </label>
+      )}
+    </section>
+  );
+}
