@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -52,6 +53,7 @@ func (s *server) control(t *testing.T, args ...string) *control {
 	c.cmd = exec.Command(parley, append([]string{
 		"load", "--url", s.url, "--room", controlRoom, "--publishers", "2", "--subscribers", "4",
 		"--video-bitrate", "300000", "--warmup", "1s", "--duration", "15m", "--json", c.report,
+		"--server-pid", strconv.Itoa(s.cmd.Process.Pid),
 	}, args...)...)
 	c.cmd.Env = cleanEnv()
 	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.out
@@ -79,8 +81,15 @@ func (s *server) control(t *testing.T, args ...string) *control {
 	return c
 }
 
-// worst is the loss after NACK that the untouched room may see, percent.
-const worst = 0.1
+const (
+	// worst is the loss after NACK that the untouched room may see, percent.
+	worst = 0.1
+	// starved is the share of time in which the server wanted a core and got none,
+	// percent. Above it other work on the machine is what is measured: a flood
+	// fills the socket's 4 MiB in a tenth of a second. Then worstStarved counts.
+	starved      = 5
+	worstStarved = 2
+)
 
 // end holds the server to its former size, then stops the room and judges it.
 func (c *control) end(t *testing.T) {
@@ -104,7 +113,7 @@ func (c *control) judge(t *testing.T) {
 	var r struct {
 		PacketsReceived, Lost, Retransmitted uint64
 		LossPercent, Seconds                 float64
-		LatencyP50, LatencyP99               float64 `json:"-"`
+		ServerWaitPercent                    float64
 		JoinsFailed                          int
 		Errors                               []string
 	}
@@ -112,7 +121,12 @@ func (c *control) judge(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("control room: %.0f s, %d packets, %d lost (%.3f %%), %d sent again", r.Seconds, r.PacketsReceived, r.Lost, r.LossPercent, r.Retransmitted)
-	if r.JoinsFailed > 0 || r.LossPercent > worst || float64(r.PacketsReceived) < 400*r.Seconds {
+	limit := float64(worst)
+	if r.ServerWaitPercent > starved {
+		t.Logf("the server waited %.0f %% of the time for a core", r.ServerWaitPercent)
+		limit = worstStarved
+	}
+	if r.JoinsFailed > 0 || r.LossPercent > limit || float64(r.PacketsReceived) < 400*r.Seconds {
 		t.Errorf("the control room suffered: %s", b)
 	}
 }
