@@ -50,11 +50,11 @@ func (x *lobby) decide(t *turn, p api.AdmitParams, outcome string, do func(*mode
 	}
 	var res api.LobbyResult
 	for _, id := range parts {
-		w := x.m.waiting(ids.Participant(id))
+		w := x.named(ids.Participant(id))
 		switch {
 		case w == nil:
 			res.Parts = append(res.Parts, api.LobbyOutcome{Part: id, Code: 409, Outcome: x.past.of[ids.Participant(id)]})
-		case outcome == "admitted" && x.m.devices.full():
+		case outcome == "admitted" && x.m.joins.full():
 			if len(res.Parts) == 0 {
 				return nil, errFull()
 			}
@@ -71,7 +71,7 @@ func (x *lobby) decide(t *turn, p api.AdmitParams, outcome string, do func(*mode
 func (x *lobby) late(parts []string) error {
 	known := ""
 	for _, id := range parts {
-		if x.m.waiting(ids.Participant(id)) != nil {
+		if x.named(ids.Participant(id)) != nil {
 			return nil
 		}
 		if known == "" {
@@ -88,9 +88,9 @@ func (x *lobby) late(parts []string) error {
 	return e
 }
 
-// waiting finds one who waits in the lobby.
-func (m *Machine) waiting(id ids.Participant) *model.Participant {
-	for _, k := range m.lobby.knocks {
+// named finds one who waits in the lobby.
+func (x *lobby) named(id ids.Participant) *model.Participant {
+	for _, k := range x.knocks {
 		if k.dev.Part.ID == id {
 			return k.dev.Part
 		}

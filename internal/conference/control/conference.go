@@ -39,7 +39,7 @@ func startConference(m *Machine, t *turn, p api.StartParams) (any, error) {
 	m.conf.Intent = p.Intent
 	m.activate(t, p.Title)
 	if len(p.Invite) > 0 {
-		res.Targets = m.inviteAll(t, p.Invite, wait)
+		res.Targets = m.invitations.all(t, p.Invite, wait)
 	}
 	return res, nil
 }
@@ -55,7 +55,7 @@ func (m *Machine) checkIntent(t *turn, p api.StartParams) (time.Duration, error)
 		return 0, nil
 	case "ring", "prompt":
 		if len(p.Invite) > 0 {
-			return m.checkInvite(t, p.Invite, 0)
+			return m.invitations.check(t, p.Invite, 0)
 		}
 		return 0, nil
 	}

@@ -50,7 +50,7 @@ func announced(old *model.Device) model.Equipment {
 func (m *Machine) arrival(t *turn, d *model.Device) {
 	m.devices.answered(d)
 	m.branches.arrived(t, d)
-	m.newcomer(t, d)
+	m.recordings.newcomer(t, d)
 }
 
 // checkEquipment checks what a device says of itself.

@@ -32,7 +32,7 @@ func expel(m *Machine, t *turn, p api.ExpelParams) (any, error) {
 	if err := t.fresh(part.Rev); err != nil {
 		return nil, err
 	}
-	banned := m.ban(t, part.User, p)
+	banned := ban(m, t, part.User, p)
 	if part.State == model.Lobby {
 		m.lobby.reject(t, part, p.Reason)
 		return done(), nil
@@ -105,7 +105,7 @@ func (x *devices) expel(t *turn, d *model.Device, reason string) {
 
 // ban keeps a person out, for good or for a while, and reports whether that is
 // new. Only what is for good is remembered across restarts.
-func (m *Machine) ban(t *turn, user string, p api.ExpelParams) bool {
+func ban(m *Machine, t *turn, user string, p api.ExpelParams) bool {
 	var until clock.Time
 	switch {
 	case p.Ban:

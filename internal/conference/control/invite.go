@@ -54,14 +54,17 @@ func invite(m *Machine, t *turn, p api.InviteParams) (any, error) {
 	if m.conf.Phase != model.Active {
 		return nil, errGone()
 	}
-	wait, err := m.checkInvite(t, p.Targets, p.TimeoutS)
+	wait, err := m.invitations.check(t, p.Targets, p.TimeoutS)
 	if err != nil {
 		return nil, err
 	}
-	return api.InviteResult{Targets: m.inviteAll(t, p.Targets, wait)}, nil
+	return api.InviteResult{Targets: m.invitations.all(t, p.Targets, wait)}, nil
 }
 
-func (m *Machine) checkInvite(t *turn, targets []api.InviteTarget, timeoutS int) (time.Duration, error) {
+// invitations is how people are asked in.
+type invitations struct{ m *Machine }
+
+func (x *invitations) check(t *turn, targets []api.InviteTarget, timeoutS int) (time.Duration, error) {
 	wait := time.Duration(timeoutS) * time.Second
 	switch {
 	case len(targets) == 0 || timeoutS < 0 || wait > maxInvite:
@@ -98,8 +101,8 @@ func grantable(by, role api.Role) bool {
 	return false
 }
 
-// inviteAll invites one after another; each has an outcome of its own.
-func (m *Machine) inviteAll(t *turn, targets []api.InviteTarget, wait time.Duration) []api.InviteOutcome {
+// all invites one after another; each has an outcome of its own.
+func (x *invitations) all(t *turn, targets []api.InviteTarget, wait time.Duration) []api.InviteOutcome {
 	out := make([]api.InviteOutcome, 0, len(targets))
 	for i, g := range targets {
 		again := slices.ContainsFunc(targets[:i], func(o api.InviteTarget) bool { return o.URI == g.URI })
@@ -107,9 +110,9 @@ func (m *Machine) inviteAll(t *turn, targets []api.InviteTarget, wait time.Durat
 		case again:
 			out = append(out, api.InviteOutcome{URI: g.URI, Code: 409, Reason: "duplicate"})
 		case g.Mode == "dial":
-			out = append(out, m.dial(t, g))
+			out = append(out, x.dial(t, g))
 		default:
-			out = append(out, m.ask(t, g, wait))
+			out = append(out, x.ask(t, g, wait))
 		}
 	}
 	t.effect(Progress{183, api.InviteResult{Targets: progress(out)}})
@@ -130,30 +133,30 @@ func progress(final []api.InviteOutcome) []api.InviteOutcome {
 
 // dial would call somebody. The row comes and goes as it will once calls can
 // be made, so that people see who was tried.
-func (m *Machine) dial(t *turn, g api.InviteTarget) api.InviteOutcome {
-	if m.devices.expected(g.URI) {
+func (x *invitations) dial(t *turn, g api.InviteTarget) api.InviteOutcome {
+	if x.m.devices.expected(g.URI) {
 		return api.InviteOutcome{URI: g.URI, Code: 409, Reason: "duplicate"}
 	}
-	d := m.devices.invited(t, g)
+	d := x.m.devices.invited(t, g)
 	d.DialedOut = true
-	m.devices.failed(t, d, `SIP;cause=480;text="Calls are not available yet"`)
+	x.m.devices.failed(t, d, `SIP;cause=480;text="Calls are not available yet"`)
 	return api.InviteOutcome{URI: g.URI, Code: 480, Reason: "not-available-yet"}
 }
 
 // ask makes a link. The row waits until the person comes.
-func (m *Machine) ask(t *turn, g api.InviteTarget, wait time.Duration) api.InviteOutcome {
-	if m.devices.expected(g.URI) {
+func (x *invitations) ask(t *turn, g api.InviteTarget, wait time.Duration) api.InviteOutcome {
+	if x.m.devices.expected(g.URI) {
 		return api.InviteOutcome{URI: g.URI, Code: 409, Reason: "duplicate"}
 	}
-	if m.cfg.Inviter == nil {
+	if x.m.cfg.Inviter == nil {
 		return api.InviteOutcome{URI: g.URI, Code: 501, Reason: "not-available-yet"}
 	}
-	code, err := m.cfg.Inviter.Invite(m.conf.URI, cmp.Or(g.Role, api.RoleAttendee), codeTTL)
+	code, err := x.m.cfg.Inviter.Invite(x.m.conf.URI, cmp.Or(g.Role, api.RoleAttendee), codeTTL)
 	if err != nil {
 		return api.InviteOutcome{URI: g.URI, Code: 500, Reason: "server-error"}
 	}
-	d := m.devices.invited(t, g)
-	m.at(t.now.Add(wait), func(t *turn) { m.devices.giveUp(t, d) })
+	d := x.m.devices.invited(t, g)
+	x.m.at(t.now.Add(wait), func(t *turn) { x.m.devices.giveUp(t, d) })
 	return api.InviteOutcome{URI: g.URI, Code: 200, Invite: code}
 }
 
@@ -168,7 +171,7 @@ func (x *devices) expected(user string) bool {
 
 // invited makes a pending row.
 func (x *devices) invited(t *turn, g api.InviteTarget) *model.Device {
-	part := x.row(g.URI)
+	part := x.m.joins.row(g.URI)
 	part.State, part.LeftAt = model.Invited, 0
 	if part.Role == "" {
 		part.Role = cmp.Or(g.Role, api.RoleAttendee)

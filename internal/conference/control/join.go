@@ -11,16 +11,19 @@ import (
 	"parley/internal/conference/policy"
 )
 
+// joins is how devices come in.
+type joins struct{ m *Machine }
+
 // join lets a device in. Everything that can be refused is refused before the
 // first change.
 func join(m *Machine, t *turn, p api.JoinParams) (any, error) {
 	if err := m.branches.welcome(t, p); err != nil {
 		return nil, err
 	}
-	if err := m.devices.checkJoin(t, &p); err != nil {
+	if err := m.joins.checkJoin(t, &p); err != nil {
 		return nil, err
 	}
-	old := m.devices.existing(t, p)
+	old := m.joins.existing(t, p)
 	if t.dev != nil && t.dev != old {
 		return nil, fault.New(409, "conflict", "this session has joined with another device")
 	}
@@ -28,19 +31,19 @@ func join(m *Machine, t *turn, p api.JoinParams) (any, error) {
 		return m.lobby.again(t, p, old)
 	}
 	if old != nil {
-		same, err := m.devices.checkDuplicate(t, p, old)
+		same, err := m.joins.checkDuplicate(t, p, old)
 		if err != nil {
 			return nil, err
 		}
 		if same {
-			return m.devices.joinResult(old, nil), nil
+			return m.joins.joinResult(old, nil), nil
 		}
 	}
-	return m.devices.come(t, p, old)
+	return m.joins.come(t, p, old)
 }
 
 // come lets a newcomer, another device or a newer load in, or puts it on hold.
-func (x *devices) come(t *turn, p api.JoinParams, old *model.Device) (any, error) {
+func (x *joins) come(t *turn, p api.JoinParams, old *model.Device) (any, error) {
 	m, by := x.m, t.caller.By
 	creator := m.conf.Phase == model.Scheduled
 	part := m.conf.Participants[by.Subject]
@@ -81,11 +84,11 @@ func (x *devices) come(t *turn, p api.JoinParams, old *model.Device) (any, error
 	if old != nil {
 		x.takeOver(t, old, p)
 	} else {
-		d = x.add(t, part, p)
+		d = x.m.devices.add(t, part, p)
 	}
 	res := x.let(t, d, p)
 	for _, o := range others {
-		x.putOut(t, o, "replaced", "")
+		x.m.devices.putOut(t, o, "replaced", "")
 	}
 	m.lobby.open(t)
 	return res, nil
@@ -93,7 +96,7 @@ func (x *devices) come(t *turn, p api.JoinParams, old *model.Device) (any, error
 
 // single applies the rule of one device per person: the other devices go when
 // the newcomer says so, else it is refused.
-func (x *devices) single(part *model.Participant, old *model.Device, p api.JoinParams) ([]*model.Device, error) {
+func (x *joins) single(part *model.Participant, old *model.Device, p api.JoinParams) ([]*model.Device, error) {
 	if part == nil || !x.m.cfg.Policy.SingleDevice {
 		return nil, nil
 	}
@@ -111,7 +114,7 @@ func (x *devices) single(part *model.Participant, old *model.Device, p api.JoinP
 }
 
 // let gives a device of a joined participant its media session and tracks.
-func (x *devices) let(t *turn, d *model.Device, p api.JoinParams) api.JoinResult {
+func (x *joins) let(t *turn, d *model.Device, p api.JoinParams) api.JoinResult {
 	x.m.media.open(d)
 	published := make([]api.PublishResult, 0, len(p.Tracks))
 	for _, pp := range p.Tracks {
@@ -125,7 +128,7 @@ func (x *devices) let(t *turn, d *model.Device, p api.JoinParams) api.JoinResult
 	return x.joinResult(d, published)
 }
 
-func (x *devices) checkJoin(t *turn, p *api.JoinParams) error {
+func (x *joins) checkJoin(t *turn, p *api.JoinParams) error {
 	by := t.caller.By
 	switch {
 	case x.m.conf.Phase == model.Ending:
@@ -160,7 +163,7 @@ var kinds = []string{"browser", "app", "sip", "room", "bot", "recorder", "whip",
 
 // checkRoom refuses newcomers that the conference has no place for. Whoever is
 // in it has one; whoever waits in the lobby needs one only when let in.
-func (x *devices) checkRoom(t *turn) error {
+func (x *joins) checkRoom(t *turn) error {
 	by := t.caller.By
 	if err := x.m.bans.check(t.now, by.Subject); err != nil {
 		return err
@@ -179,18 +182,18 @@ func (x *devices) checkRoom(t *turn) error {
 }
 
 // returning reports whether one who was in may come back in spite of the lock.
-func (x *devices) returning(t *turn, part *model.Participant) bool {
+func (x *joins) returning(t *turn, part *model.Participant) bool {
 	return x.m.conf.Returning && part != nil && part.State == model.Left && part.Role != api.RoleLobby &&
 		t.now.Sub(part.LeftAt) <= x.m.cfg.Policy.Grace
 }
 
-func (x *devices) full() bool {
+func (x *joins) full() bool {
 	limit := x.m.cfg.Policy.MaxUsers
 	return limit > 0 && x.m.users >= limit
 }
 
 // existing returns the live device that this join would double.
-func (x *devices) existing(t *turn, p api.JoinParams) *model.Device {
+func (x *joins) existing(t *turn, p api.JoinParams) *model.Device {
 	part := x.m.conf.Participants[t.caller.By.Subject]
 	if part == nil {
 		return nil
@@ -204,7 +207,7 @@ func (x *devices) existing(t *turn, p api.JoinParams) *model.Device {
 // checkDuplicate applies the rows "duplicate join" of section 5.2: the same
 // load in the same session is the same join; a new load without resuming wins
 // over the old one; anything else is refused.
-func (x *devices) checkDuplicate(t *turn, p api.JoinParams, old *model.Device) (same bool, err error) {
+func (x *joins) checkDuplicate(t *turn, p api.JoinParams, old *model.Device) (same bool, err error) {
 	mine := old.Session == t.caller.Session
 	switch {
 	case mine && old.Load == p.Load:
@@ -218,7 +221,7 @@ func (x *devices) checkDuplicate(t *turn, p api.JoinParams, old *model.Device) (
 }
 
 // row finds or makes the row of a user.
-func (x *devices) row(user string) *model.Participant {
+func (x *joins) row(user string) *model.Participant {
 	part := x.m.conf.Participants[user]
 	if part == nil {
 		part = &model.Participant{
@@ -240,7 +243,7 @@ func nameOf(by Principal, p api.JoinParams) string {
 }
 
 // participant makes the caller's row one of somebody who has joined.
-func (x *devices) participant(t *turn, part *model.Participant, p api.JoinParams, role api.Role, old *model.Device) {
+func (x *joins) participant(t *turn, part *model.Participant, p api.JoinParams, role api.Role, old *model.Device) {
 	name := nameOf(t.caller.By, p)
 	if part.State != model.Joined {
 		part.Name = name
@@ -252,7 +255,7 @@ func (x *devices) participant(t *turn, part *model.Participant, p api.JoinParams
 }
 
 // becomeJoined is the only place where a participant comes in.
-func (x *devices) becomeJoined(t *turn, part *model.Participant, role api.Role, dev ids.Device) {
+func (x *joins) becomeJoined(t *turn, part *model.Participant, role api.Role, dev ids.Device) {
 	part.State, part.Role = model.Joined, role
 	part.Order, part.JoinedAt, part.LeftAt = x.m.nextOrder(), t.now, 0
 	x.m.users++
@@ -275,7 +278,7 @@ func (x *devices) add(t *turn, part *model.Participant, p api.JoinParams) *model
 
 // takeOver hands a device's row to a newer load of its client. The old
 // connection stays until the new one carries media, so that others see no gap.
-func (x *devices) takeOver(t *turn, d *model.Device, p api.JoinParams) {
+func (x *joins) takeOver(t *turn, d *model.Device, p api.JoinParams) {
 	if d.Session != t.caller.Session {
 		delete(x.m.bySession, d.Session)
 		t.effect(SayGoodbye{d.Session, api.Goodbye{Kind: "goodbye", Action: "disconnect", Reason: "replaced"}})
@@ -288,7 +291,7 @@ func (x *devices) takeOver(t *turn, d *model.Device, p api.JoinParams) {
 		old.Retiring = t.now
 		x.m.at(t.now.Add(x.m.cfg.Policy.Takeover), func(t *turn) { x.m.media.retire(t, old, "replaced") })
 	}
-	x.drive(t, d, p)
+	x.m.devices.drive(t, d, p)
 }
 
 // drive puts the caller's session and what it said about itself on a device.
@@ -313,7 +316,7 @@ func (x *mediaSessions) open(d *model.Device) {
 	d.Media = append(d.Media, s)
 }
 
-func (x *devices) joinResult(d *model.Device, published []api.PublishResult) api.JoinResult {
+func (x *joins) joinResult(d *model.Device, published []api.PublishResult) api.JoinResult {
 	if published == nil {
 		for _, k := range x.m.tracks.of(d.MS) {
 			published = append(published, api.PublishResult{CID: k.CID, Track: string(k.ID)})

@@ -68,7 +68,7 @@ func (x *lobby) check(t *turn) error {
 
 // enter puts a device on hold.
 func (x *lobby) enter(t *turn, p api.JoinParams, role api.Role) (any, error) {
-	part := x.m.devices.row(t.caller.By.Subject)
+	part := x.m.joins.row(t.caller.By.Subject)
 	if part.State != model.Lobby {
 		part.State, part.Role, part.Name = model.Lobby, api.RoleLobby, nameOf(t.caller.By, p)
 		part.Order, part.JoinedAt, part.LeftAt = x.m.nextOrder(), 0, 0
@@ -86,7 +86,7 @@ func (x *lobby) enter(t *turn, p api.JoinParams, role api.Role) (any, error) {
 // again answers a join of a device that waits already. A newer load of the
 // client takes its place in the row.
 func (x *lobby) again(t *turn, p api.JoinParams, d *model.Device) (any, error) {
-	same, err := x.m.devices.checkDuplicate(t, p, d)
+	same, err := x.m.joins.checkDuplicate(t, p, d)
 	if err != nil || same {
 		return Waiting{x.ticket(d)}, err
 	}
@@ -156,12 +156,12 @@ func (x *lobby) admit(t *turn, p *model.Participant, role api.Role) {
 	}
 	p.AdmittedBy = t.caller.By.Subject
 	x.past.add(p.ID, "admitted")
-	x.m.devices.becomeJoined(t, p, role, ks[0].dev.ID)
+	x.m.joins.becomeJoined(t, p, role, ks[0].dev.ID)
 	x.changed(t, p, "admitted", "")
 	for _, k := range ks {
 		k.dev.Status, k.dev.JoinedAt = model.Connected, t.now
 		t.tell(k.dev.Session, "lobby.changed", map[string]any{"state": "admitted", "role": role})
-		res := x.m.devices.let(t, k.dev, x.allowed(role, k.join))
+		res := x.m.joins.let(t, k.dev, x.allowed(role, k.join))
 		t.effect(JoinSettled{Session: k.dev.Session, Result: res})
 	}
 }
@@ -226,7 +226,7 @@ func (x *lobby) open(t *turn) {
 	moderated := x.moderated()
 	for _, p := range x.parts() {
 		i := slices.IndexFunc(x.knocks, func(k *knock) bool { return k.dev.Part == p })
-		if x.m.cfg.Policy.Waits(x.knocks[i].grant, moderated) || x.m.devices.full() {
+		if x.m.cfg.Policy.Waits(x.knocks[i].grant, moderated) || x.m.joins.full() {
 			continue
 		}
 		x.admit(t, p, "")

@@ -5,14 +5,14 @@ import "parley/api"
 // lock closes the roster: joins that commit from now on are refused, leaving
 // and removal go on.
 func lock(m *Machine, t *turn, p api.LockParams) (any, error) {
-	return m.setLocked(t, true, p.AllowReturning)
+	return setLocked(m, t, true, p.AllowReturning)
 }
 
 func unlock(m *Machine, t *turn, _ api.LockParams) (any, error) {
-	return m.setLocked(t, false, false)
+	return setLocked(m, t, false, false)
 }
 
-func (m *Machine) setLocked(t *turn, locked, returning bool) (any, error) {
+func setLocked(m *Machine, t *turn, locked, returning bool) (any, error) {
 	c := m.conf
 	if c.Locked == locked && c.Returning == returning {
 		return already(), nil

@@ -78,6 +78,7 @@ type Machine struct {
 	finishing bool   // everybody is being put out
 
 	// The themes, each a small type of its own that knows the machine.
+	joins   joins
 	devices devices
 	media   mediaSessions
 	tracks  tracks
@@ -88,6 +89,9 @@ type Machine struct {
 	floors  floors
 	moods   moods
 	chat    chat
+
+	invitations invitations
+	recordings  recordings
 
 	branches branches
 	peers    peers
@@ -102,6 +106,7 @@ func NewMachine(c Config) *Machine {
 	}
 	m.conf.Title = c.Definition.Title
 	m.devices, m.media, m.tracks, m.subs = devices{m}, mediaSessions{m}, tracks{m: m}, subscriptions{m: m}
+	m.joins, m.invitations, m.recordings = joins{m}, invitations{m}, recordings{m}
 	m.lobby, m.hands, m.floors, m.moods, m.chat = lobby{m: m}, hands{m: m}, floors{m: m}, moods{m: m}, chat{m: m}
 	m.bans.load(c.Definition.Banned)
 	m.house = c.Policy

@@ -58,25 +58,28 @@ func startRecording(m *Machine, t *turn, p api.RecordingParams) (any, error) {
 	if t.dev != nil {
 		r.Consent[t.dev.Part.User] = true // who asks for it agrees to it
 	}
-	m.tellRecording(t)
+	m.recordings.tell(t)
 	wait := consentWait
-	if !r.Ask || m.allAnswered() {
+	if !r.Ask || m.recordings.allAnswered() {
 		wait = 0 // after this turn, whose events tell everybody
 	}
 	since := r.Since
 	m.at(t.now.Add(wait), func(t *turn) {
 		if r.State == model.RecStarting && r.Since == since {
-			m.record(t)
+			m.recordings.record(t)
 		}
 	})
-	return m.recordingResult(), nil
+	return m.recordings.result(), nil
 }
 
+// recordings is the recording of a conference and who agreed to it.
+type recordings struct{ m *Machine }
+
 // record starts the recorder, or tells it whom to leave out from now on.
-func (m *Machine) record(t *turn) {
-	r := &m.conf.Recording
+func (x *recordings) record(t *turn) {
+	r := &x.m.conf.Recording
 	e := Record{On: true, Layout: r.Wanted.Layout, Tracks: r.Wanted.Tracks}
-	for _, d := range m.devices.live() {
+	for _, d := range x.m.devices.live() {
 		if u := d.Part.User; r.Excluded(u) && (len(e.Exclude) == 0 || e.Exclude[len(e.Exclude)-1] != u) {
 			e.Exclude = append(e.Exclude, u)
 		}
@@ -84,9 +87,9 @@ func (m *Machine) record(t *turn) {
 	t.effect(e)
 }
 
-func (m *Machine) allAnswered() bool {
-	for _, d := range m.devices.live() {
-		if _, ok := m.conf.Recording.Consent[d.Part.User]; !ok {
+func (x *recordings) allAnswered() bool {
+	for _, d := range x.m.devices.live() {
+		if _, ok := x.m.conf.Recording.Consent[d.Part.User]; !ok {
 			return false
 		}
 	}
@@ -105,22 +108,22 @@ func consent(m *Machine, t *turn, p api.ConsentParams) (any, error) {
 	}
 	r.Consent[user] = p.Consent
 	t.touch(t.dev.Part)
-	if r.State != model.RecStarting || m.allAnswered() {
-		m.record(t)
+	if r.State != model.RecStarting || m.recordings.allAnswered() {
+		m.recordings.record(t)
 	}
 	return done(), nil
 }
 
 // newcomer keeps a running recording true for one who has just come: without
 // consent their media stays out, and they are told.
-func (m *Machine) newcomer(t *turn, d *model.Device) {
-	r := &m.conf.Recording
+func (x *recordings) newcomer(t *turn, d *model.Device) {
+	r := &x.m.conf.Recording
 	if !r.State.On() {
 		return
 	}
-	t.tell(d.Session, "recording.state", m.recordingFields())
+	t.tell(d.Session, "recording.state", x.fields())
 	if _, ok := r.Consent[d.Part.User]; r.Ask && !ok && r.State != model.RecStarting {
-		m.record(t)
+		x.record(t)
 	}
 }
 
@@ -135,8 +138,8 @@ func stopRecording(m *Machine, t *turn, _ api.RecordingParams) (any, error) {
 		r.State = model.RecStopping
 	}
 	t.effect(Record{})
-	m.tellRecording(t)
-	return m.recordingResult(), nil
+	m.recordings.tell(t)
+	return m.recordings.result(), nil
 }
 
 func recordingChanged(m *Machine, t *turn, p Recorded) (any, error) {
@@ -148,21 +151,21 @@ func recordingChanged(m *Machine, t *turn, p Recorded) (any, error) {
 	if p.State == model.RecStored {
 		r.URL = p.URL
 	}
-	m.tellRecording(t)
+	m.recordings.tell(t)
 	return done(), nil
 }
 
-func (m *Machine) tellRecording(t *turn) {
-	for user := range m.conf.Recording.Consent { // their rows show the answer while it matters
-		if p := m.conf.Participants[user]; p != nil {
+func (x *recordings) tell(t *turn) {
+	for user := range x.m.conf.Recording.Consent { // their rows show the answer while it matters
+		if p := x.m.conf.Participants[user]; p != nil {
 			t.touch(p)
 		}
 	}
-	t.event("recording.state", m.recordingFields())
+	t.event("recording.state", x.fields())
 }
 
-func (m *Machine) recordingFields() map[string]any {
-	r := &m.conf.Recording
+func (x *recordings) fields() map[string]any {
+	r := &x.m.conf.Recording
 	f := map[string]any{"state": r.State, "ask": r.Ask}
 	if r.URL != "" {
 		f["url"] = r.URL
@@ -173,7 +176,7 @@ func (m *Machine) recordingFields() map[string]any {
 	return f
 }
 
-func (m *Machine) recordingResult() api.RecordingResult {
-	r := &m.conf.Recording
+func (x *recordings) result() api.RecordingResult {
+	r := &x.m.conf.Recording
 	return api.RecordingResult{State: string(r.State), Ask: r.Ask, URL: r.URL, Reason: r.Reason}
 }

@@ -42,13 +42,13 @@ func setPolicy(m *Machine, t *turn, p api.SetPolicyParams) (any, error) {
 	t.event("policy.changed", map[string]any{"title": m.conf.Title})
 	t.effect(keep)
 	if changed {
-		m.enforce(t, next)
+		enforce(m, t, next)
 	}
 	return done(), nil
 }
 
 // enforce makes rules hold for what is there already.
-func (m *Machine) enforce(t *turn, p policy.Policy) {
+func enforce(m *Machine, t *turn, p policy.Policy) {
 	m.cfg.Policy = p
 	m.conf.Conditions = p.API()
 	t.touch(nil)
