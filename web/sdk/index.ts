@@ -19,6 +19,7 @@ export { ParleyError } from "./errors";
 export type { ConferenceEvent, ConferenceEvents, EventBase, Moved } from "./events";
 export { deviceId, randomId, safeStorage, ulid } from "./ids";
 export * from "./info";
+export * from "./diff";
 export { InputReporter, inputReport } from "./inputs";
 export { MediaSession, SIMULCAST_RIDS, type LocalSource, type MediaOptions, type Received } from "./media";
 export * from "./protocol";

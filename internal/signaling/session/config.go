@@ -37,6 +37,8 @@ type Config struct {
 	Features   []string
 
 	MaxSessions int           // on this node
+	AdmitRate   int           // new sessions a second, in the long run
+	AdmitBurst  int           // and at once
 	Heartbeat   time.Duration // each side pings this often
 	Grace       time.Duration // a suspended session lives this long
 	RequestTTL  time.Duration // when the request names none
@@ -85,6 +87,10 @@ const Version = 1
 func Defaults() Config {
 	return Config{
 		MaxSessions: 20000,
+		// A session and its join cost a core about a millisecond; 200 a second
+		// leave the media of those who are in alone. The burst is a large lesson.
+		AdmitRate:   200,
+		AdmitBurst:  1000,
 		Heartbeat:   4 * time.Second,
 		Grace:       30 * time.Second,
 		RequestTTL:  15 * time.Second,
@@ -101,6 +107,8 @@ func Defaults() Config {
 func (c Config) withDefaults() Config {
 	d := Defaults()
 	setInt(&c.MaxSessions, d.MaxSessions)
+	setInt(&c.AdmitRate, d.AdmitRate)
+	setInt(&c.AdmitBurst, d.AdmitBurst)
 	setInt(&c.RememberIDs, d.RememberIDs)
 	setInt(&c.Heartbeat, d.Heartbeat)
 	setInt(&c.Grace, d.Grace)

@@ -16,9 +16,13 @@ func errVersion() *fault.Error {
 	return fault.New(505, "version", "No common protocol version")
 }
 
-func errOverloaded() *fault.Error {
+// errOverloaded tells each client another time to come again, so that those
+// refused together do not return together.
+func errOverloaded() *fault.Error { return errLater(time.Second + jitter(4*time.Second)) }
+
+func errLater(wait time.Duration) *fault.Error {
 	e := fault.New(503, "overloaded", "Try again later")
-	e.RetryAfter = 2 * time.Second
+	e.RetryAfter = wait
 	return e
 }
 

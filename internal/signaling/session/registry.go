@@ -24,6 +24,7 @@ type Registry struct {
 	sessions map[ids.Session]*Session
 	retired  []*Session // closed, the Port not yet told
 	draining bool
+	gate     admission
 }
 
 type counts struct{ opened, resumed, resynced, limited, expired atomic.Uint64 }
@@ -118,8 +119,8 @@ func (r *Registry) Open(h *api.Hello, dialect string, addr netip.Addr, ch Channe
 	if h.Resume != nil {
 		return r.resume(h.Resume, ch)
 	}
-	if r.full() {
-		return nil, errOverloaded()
+	if err := r.room(); err != nil {
+		return nil, err
 	}
 	auth := api.Auth{}
 	if h.Auth != nil {
@@ -132,10 +133,17 @@ func (r *Registry) Open(h *api.Hello, dialect string, addr netip.Addr, ch Channe
 	return r.start(by, dialect, addr, ch)
 }
 
-func (r *Registry) full() bool {
+// room refuses newcomers while there is none, before they cost anything.
+func (r *Registry) room() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.draining || len(r.sessions) >= r.cfg.MaxSessions
+	if r.draining || len(r.sessions) >= r.cfg.MaxSessions {
+		return errOverloaded()
+	}
+	if ok, wait := r.gate.admit(r.cfg.Now(), r.cfg.AdmitRate, r.cfg.AdmitBurst); !ok {
+		return errLater(wait)
+	}
+	return nil
 }
 
 func (r *Registry) start(by control.Principal, dialect string, addr netip.Addr, ch Channel) (*Session, error) {
