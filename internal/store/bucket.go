@@ -71,6 +71,9 @@ func (b *Bucket) Put(ctx context.Context, key string, value []byte, rev uint64) 
 	if len(value) > b.max {
 		return 0, ErrTooLarge
 	}
+	if err := b.s.well(); err != nil {
+		return 0, err
+	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var err error
@@ -79,14 +82,25 @@ func (b *Bucket) Put(ctx context.Context, key string, value []byte, rev uint64) 
 	} else {
 		rev, err = b.kv.Update(ctx, key, value, rev)
 	}
-	return rev, b.s.note(&b.s.counts.writes, err)
+	return rev, b.wrote(err)
+}
+
+// wrote judges how a write ended.
+func (b *Bucket) wrote(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		b.s.ail()
+	}
+	return b.s.note(&b.s.counts.writes, err)
 }
 
 // Delete removes a record of revision rev. One that is gone already is no error.
 func (b *Bucket) Delete(ctx context.Context, key string, rev uint64) error {
+	if err := b.s.well(); err != nil {
+		return err
+	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	err := b.s.note(&b.s.counts.writes, b.kv.Purge(ctx, key, jetstream.LastRevision(rev), jetstream.PurgeTTL(markerTTL)))
+	err := b.wrote(b.kv.Purge(ctx, key, jetstream.LastRevision(rev), jetstream.PurgeTTL(markerTTL)))
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}

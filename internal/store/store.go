@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,13 @@ type Store struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	counts counts
+	dir    string
+	log    *slog.Logger
+
+	healEvery time.Duration
+	mu        sync.Mutex // guards what follows
+	unwell    bool
+	looked    time.Time
 }
 
 type counts struct{ reads, writes, conflicts, failures atomic.Uint64 }
@@ -62,7 +70,7 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{lock: lock}
+	s := &Store{lock: lock, dir: cfg.Dir, log: cfg.Log, healEvery: healEvery}
 	if err := s.start(cfg); err != nil {
 		s.Close()
 		return nil, err

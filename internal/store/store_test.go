@@ -277,6 +277,29 @@ func child(dir string) {
 	}
 }
 
+// TestHealsAfterAFailedWrite: once the journal has failed, writes are refused at
+// once, and taken again when it could be opened anew; nothing is lost by that,
+// and changes are still followed.
+func TestHealsAfterAFailedWrite(t *testing.T) {
+	s := open(t, t.TempDir())
+	d := definitions(t, s)
+	if _, err := d.Put(t.Context(), api.Definition{URI: "before"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.healEvery = time.Hour
+	s.ail()
+	if _, err := d.Put(t.Context(), api.Definition{URI: "during"}, 0); !errors.Is(err, ErrUnwell) {
+		t.Fatalf("while it is unwell: %v", err)
+	}
+	s.healEvery = 0
+	if _, err := d.Put(t.Context(), api.Definition{URI: "after"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := d.b.List(t.Context()); err != nil || len(l) != 2 {
+		t.Fatalf("%+v %v", l, err)
+	}
+}
+
 func TestOneServerPerDirectory(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir)
