@@ -1,0 +1,367 @@
+package topology_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	prtcp "github.com/pion/rtcp"
+
+	"parley/internal/base/clock"
+	"parley/internal/media/graph"
+	"parley/internal/media/plane"
+	"parley/internal/media/stream"
+	"parley/internal/media/topology"
+)
+
+// ender is what the recipes that end RTCP have in common.
+type ender interface {
+	graph.Element
+	AddParty(clock.Time, topology.Party)
+	RemoveParty(clock.Time, graph.LegID, *graph.Batch)
+	AddInput(topology.Input)
+	Configure(clock.Time, graph.LegID, stream.Section)
+}
+
+const (
+	srcA, srcB = 0xAAAA0001, 0xBBBB0001 // conference-wide ids
+	slotBase   = 0x51070000             // SSRC of the slot of leg n: plus n
+	rtxBase    = 0x51080000
+	ownBase    = 0x0B000000 // our reporter
+)
+
+func section(pt uint8) stream.Section {
+	return stream.Section{MID: "0", Codecs: []plane.Codec{vp8(pt, pt+1)}}
+}
+
+// room adds legs 1 (A sends), 2 (B sends), 3 and 4 (watch).
+func (l *lab) room(el ender, kbps int) (a, b *cam) {
+	l.el = el
+	for i := uint32(1); i <= 4; i++ {
+		el.AddParty(l.now, topology.Party{Leg: graph.LegID(i), SSRC: ownBase + i, CNAME: "mcu-" + string(rune('0'+i)), Kbps: kbps,
+			Section: section(110), Slots: []topology.Slot{{SSRC: slotBase + i, RTXSSRC: rtxBase + i}}})
+	}
+	a, b = &cam{track: 1, ssrc: 0xA1, seq: 1000, ts: 5_000_000, pt: 96, csrc: []uint32{0x77}}, &cam{track: 2, ssrc: 0xB1, seq: 65000, ts: 77, pt: 104}
+	for _, x := range []topology.Input{{Track: 1, Leg: 1, SSRC: a.ssrc, SrcID: srcA, CNAME: "alias-a"}, {Track: 2, Leg: 2, SSRC: b.ssrc, SrcID: srcB, CNAME: "alias-b"}} {
+		x.Kind, x.Info = plane.Video, stream.Info{Codecs: []plane.Codec{vp8(uint8(96+8*(x.Track-1)), 0)}, Layers: 1, Clock: 90000}
+		el.AddInput(x)
+	}
+	return a, b
+}
+
+// play lets cameras send frames for a while; key says who begins with a keyframe.
+func (l *lab) play(d time.Duration, key *cam, cams ...*cam) {
+	for i, end := 0, l.now.Add(d); l.now < end; i++ {
+		for _, c := range cams {
+			l.rtp(c.track, c.frame(i == 0 && c == key))
+		}
+		l.run(frameTime)
+	}
+}
+
+// switched plays A for a second, switches to B, whose keyframe comes 200 ms later.
+func switched(t testing.TB) (l *lab, s *topology.Switch, a, b *cam) {
+	l = newLab(t)
+	s = topology.NewSwitch(l.env())
+	a, b = l.room(s, 0)
+	s.Show(l.now, 0, 1, &l.out)
+	l.play(time.Second, a, a, b)
+	s.Show(l.now, 0, 2, &l.out)
+	l.play(200*time.Millisecond, nil, a, b)
+	l.play(time.Second, b, a, b)
+	return l, s, a, b
+}
+
+func TestSWX1_SwitchKeepsTheSlot(t *testing.T) {
+	l, _, _, _ := switched(t)
+	ps := l.media(3, 0)
+	turn := 0
+	for i, p := range ps {
+		if p.SSRC != slotBase+3 || len(p.CSRC) != 1 || !p.Marker {
+			t.Fatalf("%v", p)
+		}
+		if i > 0 && p.SequenceNumber != ps[i-1].SequenceNumber+1 {
+			t.Fatalf("seq at %d", i)
+		}
+		if i > 0 && p.CSRC[0] != ps[i-1].CSRC[0] {
+			turn++
+			if ps[i-1].CSRC[0] != srcA || p.CSRC[0] != srcB {
+				t.Fatalf("CSRC %x", p.CSRC)
+			}
+		}
+	}
+	if turn != 1 || len(ps) < 60 {
+		t.Fatalf("%d turns in %d", turn, len(ps))
+	}
+}
+
+func TestSWX1_MarkerAsInTheSource(t *testing.T) {
+	l, _, _, b := switched(t)
+	l.clear()
+	for i := range 6 {
+		l.rtp(2, b.packet(vp8Inter, i%3 == 2))
+	}
+	for i, p := range l.media(3, 0) {
+		if p.Marker != (i%3 == 2) {
+			t.Fatalf("marker of %d", i)
+		}
+	}
+}
+
+// firstOf returns the index of the first packet with this CSRC.
+func (l *lab) firstOf(leg graph.LegID, csrc uint32) int {
+	l.t.Helper()
+	for i, p := range l.media(leg, 0) {
+		if len(p.CSRC) == 1 && p.CSRC[0] == csrc {
+			return i
+		}
+	}
+	l.t.Fatal("source never shown")
+	return 0
+}
+
+func TestSWX2_TimestampFollowsTheWallClock(t *testing.T) {
+	l, _, _, _ := switched(t)
+	ps, i := l.media(3, 0), l.firstOf(3, srcB)
+	var at []clock.Time
+	for _, s := range l.got[3] {
+		if !s.rtcp {
+			at = append(at, s.at)
+		}
+	}
+	wall := int64(at[i].Sub(at[i-1])) * 90000 / 1e9
+	if d := int64(int32(ps[i].Timestamp - ps[i-1].Timestamp)); d <= 0 || d-wall > 3000 || wall-d > 3000 {
+		t.Fatalf("step %d, wall %d", d, wall)
+	}
+}
+
+func TestSWX3_SwitchAtAKeyframeAskedForOnce(t *testing.T) {
+	l, s, a, b := switched(t)
+	ps, i := l.media(3, 0), l.firstOf(3, srcB)
+	if !bytes.HasPrefix(ps[i].Payload, vp8Key) {
+		t.Fatalf("begins with %x", ps[i].Payload)
+	}
+	if i < 35 { // a second and 200 ms of A at 30 a second
+		t.Fatalf("A ended after %d frames", i)
+	}
+	firs := control[*prtcp.FullIntraRequest](l, 2)
+	if len(firs) != 1 || firs[0].MediaSSRC != 0 || len(firs[0].FIR) != 1 || firs[0].FIR[0].SSRC != b.ssrc || len(control[*prtcp.PictureLossIndication](l, 2)) != 0 {
+		t.Fatalf("%v", firs)
+	}
+	first := control[*prtcp.FullIntraRequest](l, 1)
+	l.clear()
+	s.Show(l.now, 0, 1, &l.out)
+	l.play(100*time.Millisecond, nil, a, b)
+	again := control[*prtcp.FullIntraRequest](l, 1)
+	if len(first) != 1 || len(again) != 1 || again[0].FIR[0].SequenceNumber != first[0].FIR[0].SequenceNumber+1 {
+		t.Fatalf("%v then %v", first, again)
+	}
+	// Not answered: repeated, with the same number.
+	l.play(time.Second, nil, a, b)
+	more := control[*prtcp.FullIntraRequest](l, 1)
+	if len(more) < 2 || len(more) > 3 {
+		t.Fatalf("%d commands", len(more))
+	}
+	for _, f := range more {
+		if f.FIR[0].SequenceNumber != again[0].FIR[0].SequenceNumber {
+			t.Fatal("a repeated command has a new number")
+		}
+	}
+}
+
+func TestSWX4_NACKAcrossTheSwitch(t *testing.T) {
+	l, _, _, _ := switched(t)
+	ps, i := l.media(3, 0), l.firstOf(3, srcB)
+	want := ps[i-3]
+	l.clear()
+	l.rtcp(3, &prtcp.TransportLayerNack{SenderSSRC: 3, MediaSSRC: slotBase + 3, Nacks: []prtcp.NackPair{{PacketID: want.SequenceNumber}}})
+	re := l.media(3, rtxBase+3)
+	if len(re) != 1 || re[0].PayloadType != 111 || binary.BigEndian.Uint16(re[0].Payload) != want.SequenceNumber ||
+		!bytes.Equal(re[0].Payload[2:], want.Payload) || re[0].Timestamp != want.Timestamp || re[0].CSRC[0] != srcA {
+		t.Fatalf("%v for %v", re, want)
+	}
+	if len(control[*prtcp.TransportLayerNack](l, 1)) != 0 {
+		t.Fatal("NACK passed on")
+	}
+}
+
+func TestSWX5_SourceOutsideSlotsGetsItsTrueReport(t *testing.T) {
+	l := newLab(t)
+	s := topology.NewSwitch(l.env())
+	a, b := l.room(s, 0)
+	s.Show(l.now, 0, 1, &l.out)
+	l.play(frameTime, a, a, b)
+	l.rtcp(2, &prtcp.SenderReport{SSRC: b.ssrc, NTPTime: 0x0102030405060708})
+	at := l.now
+	for i := range 300 { // every tenth of B is lost, B is never shown
+		l.rtp(1, a.frame(false))
+		if x := b.frame(false); i%10 != 5 {
+			l.rtp(2, x)
+		}
+		l.run(frameTime)
+	}
+	n := 0
+	for _, g := range l.got[2] {
+		if !g.rtcp {
+			continue
+		}
+		for _, q := range must(prtcp.Unmarshal(g.b)) {
+			rr, ok := q.(*prtcp.ReceiverReport)
+			if !ok || len(rr.Reports) == 0 || g.at == at {
+				continue
+			}
+			k := rr.Reports[0]
+			if n++; rr.SSRC != ownBase+2 || len(rr.Reports) != 1 || k.SSRC != b.ssrc || k.FractionLost > 60 {
+				t.Fatalf("%+v", rr)
+			}
+			if d := float64(g.at.Sub(at)) * 65536 / 1e9; g.at > at.Add(2*time.Second) && (k.LastSenderReport != 0x03040506 || float64(k.Delay)-d > 131 || d-float64(k.Delay) > 131) {
+				t.Fatalf("%+v, want DLSR %f", k, d)
+			}
+		}
+	}
+	if n < 4 {
+		t.Fatalf("%d reports", n)
+	}
+	blocks := control[*prtcp.ReceiverReport](l, 2)
+	if last := blocks[len(blocks)-1].Reports; len(last) != 1 || last[0].TotalLost < 20 || last[0].TotalLost > 30 {
+		t.Fatalf("lost %+v", last)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestSWX6_ReportRightAfterTheSwitch(t *testing.T) {
+	l, _, _, _ := switched(t)
+	ps, i := l.media(3, 0), l.firstOf(3, srcB)
+	var at clock.Time // of the switch
+	var sr *prtcp.SenderReport
+	n, octets := 0, 0
+	for _, g := range l.got[3] {
+		if !g.rtcp {
+			if n == i {
+				at = g.at
+			}
+			octets += len(ps[n].Payload)
+			n++
+			continue
+		}
+		for _, q := range must(prtcp.Unmarshal(g.b)) {
+			x, ok := q.(*prtcp.SenderReport)
+			if ok && x.SSRC != slotBase+3 {
+				t.Fatalf("SR of %x", x.SSRC)
+			}
+			if ok && x.PacketCount != uint32(n) || ok && x.OctetCount != uint32(octets) {
+				t.Fatalf("counts %d %d, sent %d %d", x.PacketCount, x.OctetCount, n, octets)
+			}
+			if ok && at != 0 && sr == nil {
+				if sr = x; g.at.Sub(at) > time.Second || sr.NTPTime != anchor.NTP(g.at) {
+					t.Fatalf("SR after %v", g.at.Sub(at))
+				}
+			}
+		}
+	}
+	if sr == nil {
+		t.Fatal("no SR after the switch")
+	}
+	n = 0
+	for _, g := range l.got[3] {
+		if g.rtcp {
+			continue
+		}
+		if n++; n <= i+1 {
+			continue
+		}
+		secs := float64(int64(anchor.NTP(g.at)-sr.NTPTime)) / (1 << 32)
+		if d := float64(int32(ps[n-1].Timestamp-sr.RTPTime)) - secs*90000; d > 3000 || d < -3000 {
+			t.Fatalf("packet %d is %f ticks off the line", n, d)
+		}
+	}
+	for _, d := range control[*prtcp.SourceDescription](l, 3) {
+		for _, c := range d.Chunks {
+			if want := map[uint32]string{srcA: "alias-a", srcB: "alias-b", slotBase + 3: "mcu-3", ownBase + 3: "mcu-3"}[c.Source]; c.Items[0].Text != want {
+				t.Fatalf("%x is called %q", c.Source, c.Items[0].Text)
+			}
+		}
+	}
+}
+
+func TestSWX7_PayloadTypeOfTheLeg(t *testing.T) {
+	l, _, _, _ := switched(t)
+	for _, p := range append(l.media(3, 0), l.media(4, 0)...) {
+		if p.PayloadType != 110 {
+			t.Fatalf("%v", p)
+		}
+	}
+}
+
+func TestSWX8_NobodySeesHimself(t *testing.T) {
+	l, s, _, _ := switched(t)
+	for leg, own := range map[graph.LegID]uint32{1: srcA, 2: srcB} {
+		ps := l.media(leg, 0)
+		if len(ps) == 0 {
+			t.Fatal("nothing shown")
+		}
+		for _, p := range ps {
+			if p.CSRC[0] == own {
+				t.Fatalf("leg %d is shown to itself", leg)
+			}
+		}
+	}
+	// B is on; who comes as B's second leg's neighbour sees B, B goes on with A.
+	l.clear()
+	s.Show(l.now, 0, 2, &l.out)
+	if l.run(time.Second); len(control[*prtcp.FullIntraRequest](l, 2)) != 0 {
+		t.Fatal("showing again asks again")
+	}
+}
+
+// TestSwitchSourceLeaves: its CSRC says BYE where it was shown, the slot stays.
+func TestSwitchSourceLeaves(t *testing.T) {
+	l, s, a, b := switched(t)
+	l.clear()
+	l.rtcp(2, &prtcp.ReceiverReport{SSRC: b.ssrc}, &prtcp.Goodbye{Sources: []uint32{b.ssrc}})
+	for _, leg := range []graph.LegID{1, 3, 4} {
+		if g := control[*prtcp.Goodbye](l, leg); len(g) != 1 || len(g[0].Sources) != 1 || g[0].Sources[0] != srcB {
+			t.Fatalf("leg %d: %v", leg, g)
+		}
+	}
+	if len(control[*prtcp.Goodbye](l, 2)) != 0 {
+		t.Fatal("BYE came back")
+	}
+	s.Show(l.now, 0, 1, &l.out)
+	l.clear()
+	l.play(time.Second, a, a)
+	if ps := l.media(3, slotBase+3); len(ps) < 20 {
+		t.Fatal("slot went")
+	}
+	for i := graph.LegID(1); i <= 4; i++ {
+		s.RemoveParty(l.now, i, &l.out)
+	}
+	if l.collect(); l.pool.Live() != 0 {
+		t.Fatalf("%d buffers leak", l.pool.Live())
+	}
+}
+
+// TestSwitchEndsFeedback: nothing of one endpoint's RTCP reaches another.
+func TestSwitchEndsFeedback(t *testing.T) {
+	l, _, _, b := switched(t)
+	l.clear()
+	l.rtcp(3, &prtcp.ReceiverReport{SSRC: 3, Reports: []prtcp.ReceptionReport{{SSRC: slotBase + 3, FractionLost: 99}}}, &prtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 3, Bitrate: 1000, SSRCs: []uint32{slotBase + 3}},
+		&prtcp.ExtendedReport{SenderSSRC: 3}, &prtcp.TransportLayerCC{SenderSSRC: 3, MediaSSRC: slotBase + 3, Header: prtcp.Header{Count: 15, Type: 205, Length: 4}})
+	if len(l.got) != 0 {
+		t.Fatalf("%v", l.got)
+	}
+	for range 10 { // loss: one request of ours, a PLI
+		l.rtcp(3, &prtcp.PictureLossIndication{SenderSSRC: 3, MediaSSRC: slotBase + 3})
+		l.rtcp(4, &prtcp.PictureLossIndication{SenderSSRC: 4, MediaSSRC: slotBase + 4})
+	}
+	if p := control[*prtcp.PictureLossIndication](l, 2); len(p) != 1 || p[0].SenderSSRC != ownBase+2 || p[0].MediaSSRC != b.ssrc || len(control[*prtcp.FullIntraRequest](l, 2)) != 0 {
+		t.Fatalf("%v", p)
+	}
+}
