@@ -65,7 +65,7 @@ func startRecording(m *Machine, t *turn, p api.RecordingParams) (any, error) {
 	}
 	since := r.Since
 	m.at(t.now.Add(wait), func(t *turn) {
-		if r.State == model.RecStarting && r.Since == since {
+		if r.State == model.RecStarting && r.Since == since && !r.Told {
 			m.recordings.record(t)
 		}
 	})
@@ -84,6 +84,7 @@ func (x *recordings) record(t *turn) {
 			e.Exclude = append(e.Exclude, u)
 		}
 	}
+	r.Told = true
 	t.effect(e)
 }
 
@@ -108,7 +109,7 @@ func consent(m *Machine, t *turn, p api.ConsentParams) (any, error) {
 	}
 	r.Consent[user] = p.Consent
 	t.touch(t.dev.Part)
-	if r.State != model.RecStarting || m.recordings.allAnswered() {
+	if r.Told || m.recordings.allAnswered() {
 		m.recordings.record(t)
 	}
 	return done(), nil
@@ -122,7 +123,7 @@ func (x *recordings) newcomer(t *turn, d *model.Device) {
 		return
 	}
 	t.tell(d.Session, "recording.state", x.fields())
-	if _, ok := r.Consent[d.Part.User]; r.Ask && !ok && r.State != model.RecStarting {
+	if _, ok := r.Consent[d.Part.User]; r.Ask && !ok && r.Told {
 		x.record(t)
 	}
 }

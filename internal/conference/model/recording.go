@@ -31,6 +31,7 @@ type Recording struct {
 	By      string // user entity
 	Since   clock.Time
 	Ask     bool            // consent is asked for, one by one
+	Told    bool            // the recorder was told to start
 	Consent map[string]bool // answers by user entity
 	Wanted  api.RecordingParams
 	URL     string // where it is stored
