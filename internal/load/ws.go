@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -40,31 +41,66 @@ type frame struct {
 	Code  int             `json:"code"`
 }
 
+// dialAttempts bounds how often one subscriber knocks.
+const dialAttempts = 5
+
+// dialWS opens a session. A server that is full says when to come again, each
+// client another time.
 func (r *runner) dialWS(ctx context.Context) (*wsClient, error) {
+	for attempt := 1; ; attempt++ {
+		c, again, err := r.dialOnce(ctx)
+		if err == nil || attempt == dialAttempts || again < 0 {
+			return c, err
+		}
+		t := time.NewTimer(max(again, Backoff(attempt, rand.Float64())))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil, err
+		case <-t.C:
+		}
+	}
+}
+
+// dialOnce makes one attempt; again is what the server asks to be waited,
+// negative when there is no point in trying again.
+func (r *runner) dialOnce(ctx context.Context) (c *wsClient, again time.Duration, err error) {
 	url := "ws" + strings.TrimPrefix(strings.TrimSuffix(r.cfg.URL, "/"), "http") + "/ws"
 	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{
 		Subprotocols: []string{api.Subprotocol}, HTTPClient: &http.Client{Transport: r.dialer.client.Transport},
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	defer func() {
+		if err != nil {
+			_ = conn.CloseNow()
+		}
+	}()
 	conn.SetReadLimit(1 << 20)
 	hello := api.Hello{Kind: "hello", Versions: []int{1}, Client: &api.Client{Name: "parley-load"}, Auth: &api.Auth{Token: r.cfg.Token, Name: "load"}}
 	if err := send(ctx, conn, hello); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	_, b, err := conn.Read(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var f frame
+	var f struct {
+		Kind  string
+		Error *api.Error
+	}
 	if json.Unmarshal(b, &f) != nil || f.Kind != "welcome" {
-		return nil, fmt.Errorf("no welcome: %.200s", b)
+		again = -1
+		if f.Error != nil && (f.Error.Code == 503 || f.Error.Code == 429) {
+			again = time.Duration(f.Error.RetryAfterMs) * time.Millisecond
+		}
+		return nil, again, fmt.Errorf("no welcome: %.200s", b)
 	}
 	run, cancel := context.WithCancel(r.ctx)
-	c := &wsClient{conn: conn, cancel: cancel, waiting: map[string]chan *api.Response{}, needed: make(chan api.MediaNeeded, 16)}
+	c = &wsClient{conn: conn, cancel: cancel, waiting: map[string]chan *api.Response{}, needed: make(chan api.MediaNeeded, 16)}
 	r.group.Go(func() { c.read(run) })
-	return c, nil
+	return c, 0, nil
 }
 
 func send(ctx context.Context, conn *websocket.Conn, v any) error {

@@ -32,7 +32,7 @@ func (a *admission) admit(now clock.Time, rate, burst int) (ok bool, wait time.D
 		a.tokens--
 		return true, 0
 	}
-	step := time.Second / time.Duration(rate)
+	step := 3 * time.Second / time.Duration(2*rate) // turns leave room for who comes for the first time
 	a.turn = max(a.turn, now).Add(step)
 	if a.turn.Sub(now) > maxTurn {
 		a.turn = now.Add(maxTurn)
