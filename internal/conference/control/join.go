@@ -17,6 +17,11 @@ type joins struct{ m *Machine }
 // join lets a device in. Everything that can be refused is refused before the
 // first change.
 func join(m *Machine, t *turn, p api.JoinParams) (any, error) {
+	for _, w := range p.Tracks {
+		if t.caller.By.Limits.withhold(cmp.Or(w.Source, defaultSource[w.Kind])) {
+			return nil, errForbidden()
+		}
+	}
 	if err := m.branches.welcome(t, p); err != nil {
 		return nil, err
 	}
@@ -50,11 +55,6 @@ func (x *joins) come(t *turn, p api.JoinParams, old *model.Device) (any, error) 
 	role := m.cfg.Policy.JoinRole(by.Role, p.Role, creator || m.conf.Creator == by.Subject)
 	if part != nil && part.State == model.Joined {
 		role = part.Role // what a moderator made of it since holds for all its devices
-	}
-	for _, w := range p.Tracks {
-		if t.caller.By.Limits.withhold(cmp.Or(w.Source, defaultSource[w.Kind])) {
-			return nil, errForbidden()
-		}
 	}
 	if err := m.tracks.checkAll(role, old, p.Tracks); err != nil {
 		return nil, err

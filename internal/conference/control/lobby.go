@@ -38,7 +38,8 @@ func (x *lobby) holds(t *turn, part *model.Participant, creator bool) bool {
 	if part != nil && part.State == model.Joined || creator && x.m.cfg.Policy.Dev {
 		return false
 	}
-	return x.m.cfg.Policy.Waits(t.caller.By.Role, x.moderated())
+	p := &x.m.cfg.Policy
+	return p.Waits(t.caller.By.Role, p.WaitModerator && x.moderated()) // a look at everybody only where it counts
 }
 
 // moderated reports whether a moderator is in the conference. It looks only
