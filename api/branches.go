@@ -11,7 +11,7 @@ const (
 // the same device and load. The place in the old one is kept, on hold, unless
 // Back says that this is the way back to it.
 type Moved struct {
-	Conf   string `json:"conf"`
+	To     string `json:"to"` // id of the conference to join
 	URI    string `json:"uri"`
 	Token  string `json:"token,omitempty"` // for JoinParams.Moved
 	Keep   bool   `json:"keep,omitempty"`  // the old place is kept

@@ -1,6 +1,7 @@
 package focus
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -69,6 +70,7 @@ func (h *house) leave() {
 type client struct {
 	h      *house
 	caller control.Caller
+	conf   string // empty: standup
 	join   api.JoinResult
 	sdp    sdp.Session
 	local  plane.Local
@@ -147,7 +149,7 @@ func (c *client) start(method string, params any) *api.Response {
 		c.h.t.Fatal(err)
 	}
 	c.nextID++
-	req := &api.Request{Kind: "request", ID: fmt.Sprint(c.nextID), Method: method, Conf: "standup", Params: b}
+	req := &api.Request{Kind: "request", ID: fmt.Sprint(c.nextID), Method: method, Conf: cmp.Or(c.conf, "standup"), Params: b}
 	out := new(api.Response)
 	c.h.f.Do(c.caller, req, func(r *api.Response) {
 		c.mu.Lock()

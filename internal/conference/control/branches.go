@@ -245,7 +245,7 @@ func (x *branches) restore(t *turn, d *model.Device, why string) {
 		return // it came by itself
 	}
 	c := x.m.conf
-	t.tell(d.Session, "moved", map[string]any{"conf": c.ID, "uri": c.URI, "back": true, "reason": why})
+	t.tell(d.Session, "moved", map[string]any{"to": c.ID, "uri": c.URI, "back": true, "reason": why})
 	if s := c.Media[d.MS]; s != nil && s.Link == model.LinkFailed {
 		x.m.media.watchFailed(t, s)
 	}

@@ -97,8 +97,8 @@ func (x *branches) move(t *turn, d *model.Device, a *model.Away, role api.Role, 
 	t.effect(ToRoom{a.To.ID, GuestExpected, Guest{
 		User: d.Part.User, Role: role, By: a.By, Token: token, From: x.here(), Member: member, Hidden: d.Part.Anonymous,
 	}})
-	out := api.Moved{Conf: string(a.To.ID), URI: a.To.URI, Token: token, Keep: a.Keep}
-	t.tell(d.Session, "moved", map[string]any{"conf": out.Conf, "uri": out.URI, "token": token, "keep": out.Keep})
+	out := api.Moved{To: string(a.To.ID), URI: a.To.URI, Token: token, Keep: a.Keep}
+	t.tell(d.Session, "moved", map[string]any{"to": out.To, "uri": out.URI, "token": token, "keep": out.Keep})
 	return out
 }
 
