@@ -181,8 +181,12 @@ func (x *joins) checkRoom(t *turn) error {
 	return nil
 }
 
-// returning reports whether one who was in may come back in spite of the lock.
+// returning reports whether one may come (back) in spite of the lock: who was
+// asked in and is waited for, and, where that is allowed, who left just now.
 func (x *joins) returning(t *turn, part *model.Participant) bool {
+	if part != nil && part.State == model.Invited {
+		return true
+	}
 	return x.m.conf.Returning && part != nil && part.State == model.Left && part.Role != api.RoleLobby &&
 		t.now.Sub(part.LeftAt) <= x.m.cfg.Policy.Grace
 }
