@@ -30,7 +30,7 @@ const (
 	// maxBanned bounds the list of a definition; beyond it the oldest bans go.
 	maxBanned = 1000
 	// amendTries is how often a change starts again because another came first.
-	amendTries = 8
+	amendTries = 32
 )
 
 // errNothing is an amendment's answer that there is nothing to keep.

@@ -124,16 +124,35 @@ func (d *Definitions) Put(ctx context.Context, def api.Definition, rev uint64) (
 	if err != nil {
 		return 0, err
 	}
+	was := rev
 	if rev, err = d.b.Put(ctx, keyOf(def.URI), b, rev); err != nil {
+		if errors.Is(err, ErrConflict) {
+			d.refresh(ctx, def.URI, was)
+		}
 		return 0, err
 	}
 	d.apply(def.URI, kept{def: def, rev: rev}) // so that the writer reads what it wrote
 	return rev, nil
 }
 
+// refresh reads a definition past what is held in memory: after a conflict the
+// writer starts again from it, and the news may not have reached us yet.
+func (d *Definitions) refresh(ctx context.Context, uri string, was uint64) {
+	e, err := d.b.Get(ctx, keyOf(uri))
+	switch {
+	case err == nil:
+		d.follow(e)
+	case errors.Is(err, ErrNotFound):
+		d.forget(uri, was)
+	}
+}
+
 // Delete removes a definition of revision rev.
 func (d *Definitions) Delete(ctx context.Context, uri string, rev uint64) error {
 	if err := d.b.Delete(ctx, keyOf(uri), rev); err != nil {
+		if errors.Is(err, ErrConflict) {
+			d.refresh(ctx, uri, rev)
+		}
 		return err
 	}
 	d.mu.Lock()

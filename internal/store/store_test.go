@@ -171,6 +171,38 @@ func TestDefinitionsSurviveACleanStop(t *testing.T) {
 	}
 }
 
+// TestAConflictIsSeenByTheNextRead: who starts again after a conflict starts
+// from what is there, even when the news has not come round yet.
+func TestAConflictIsSeenByTheNextRead(t *testing.T) {
+	s := open(t, t.TempDir())
+	d := definitions(t, s)
+	if _, err := d.Put(t.Context(), api.Definition{URI: "n"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	var g sync.WaitGroup
+	for range 4 {
+		g.Go(func() {
+			for done := 0; done < 25; {
+				def, rev, _ := d.Get("n")
+				def.Users++
+				_, err := d.Put(context.Background(), def, rev)
+				if err == nil {
+					done++
+					continue
+				}
+				if _, now, _ := d.Get("n"); !errors.Is(err, ErrConflict) || now == rev {
+					t.Errorf("%v; revision %d before and %d after", err, rev, now)
+					return
+				}
+			}
+		})
+	}
+	g.Wait()
+	if def, _, _ := d.Get("n"); def.Users != 100 {
+		t.Errorf("%d of 100 changes", def.Users)
+	}
+}
+
 func TestOldestEndedMakesPlace(t *testing.T) {
 	d := definitions(t, open(t, t.TempDir()))
 	d.limit = 3
