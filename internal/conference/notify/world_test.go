@@ -231,6 +231,17 @@ func text(d *info.Document) string {
 	return string(b)
 }
 
+// side is the frozen copy of a sidebar with some people in it.
+func (w *world) side(r *rand.Rand, id ids.Conference) *model.Conference {
+	c := model.NewConference(id, "sip:"+string(id))
+	c.Phase, c.Rev = model.Active, w.c.Rev
+	for i := range r.IntN(4) {
+		user := fmt.Sprint("s", i)
+		c.Participants[user] = &model.Participant{ID: "part", User: user, Name: fmt.Sprint("Name ", r.IntN(3)), Role: api.RoleAttendee, State: model.Joined, JoinedAt: 1}
+	}
+	return c
+}
+
 // change makes one random commit.
 func (w *world) change(r *rand.Rand) {
 	number := r.IntN(25)
@@ -253,7 +264,22 @@ func (w *world) change(r *rand.Rand) {
 	for _, d = range p.Devices {
 		break
 	}
-	switch r.IntN(14) {
+	switch r.IntN(16) {
+	case 14: // a sidebar comes or goes
+		touched = nil
+		id := ids.Conference(fmt.Sprint("conf_side", r.IntN(4)))
+		if w.c.Sidebars[id] != nil {
+			delete(w.c.Sidebars, id)
+			break
+		}
+		w.order++
+		w.c.Sidebars[id] = &model.Sidebar{Place: model.Place{ID: id, URI: "sip:" + string(id)}, Title: "Side", ByVal: r.IntN(2) == 0, Val: w.side(r, id), Order: w.order}
+	case 15: // somebody comes or goes there
+		touched = nil
+		for _, s := range w.c.SidebarsInOrder() {
+			s.Val = w.side(r, s.ID)
+			break
+		}
 	case 0: // the row goes
 		if p.State == model.Left {
 			delete(w.c.Participants, user)
