@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import type { ChatMessage, Room } from "../sdk";
 import { nameOfUser, persons } from "./control";
-import { refused, say } from "./notes";
+import { refused, say, unsay } from "./notes";
 
 export const messages = signal<readonly ChatMessage[]>([]);
 export const unread = signal(0);
@@ -34,6 +34,7 @@ export function follow(r: Room): void {
 
 export function read(): void {
   unread.value = 0;
+  unsay("chatNote");
 }
 
 /** Sends a message; false: it was refused, and the text should stay. */

@@ -1,5 +1,6 @@
 // window.__parley: what tests and curious people may read. It changes nothing.
 
+import { persons } from "./control";
 import { connection, currentRoom, people, phase, roomState } from "./call";
 
 interface Stat {
@@ -37,7 +38,9 @@ function describe(s: Stat, report: Stat[]): Record<string, unknown> {
 Object.defineProperty(window, "__parley", {
   value: Object.freeze({
     stats,
-    participants: () => structuredClone(people.value),
+    participants: () => structuredClone(people.value.filter((p) => !p.held)),
+    people: () => structuredClone(persons.value),
+    self: () => structuredClone(currentRoom()?.self ?? null),
     state: () => ({ phase: phase.value, room: roomState.value, connection: connection.value }),
     document: () => structuredClone(currentRoom()?.info ?? null),
   }),

@@ -6,6 +6,7 @@ import { t, type Key } from "./i18n";
 
 export interface Note {
   id: number;
+  key: Key;
   text: string;
 }
 
@@ -19,8 +20,13 @@ let last = 0;
 /** Shows a line for some seconds. */
 export function say(key: Key, values: Record<string, string | number> = {}): void {
   const id = ++last;
-  notes.value = [...notes.value, { id, text: t(key, values) }].slice(-MOST);
+  notes.value = [...notes.value, { id, key, text: t(key, values) }].slice(-MOST);
   setTimeout(() => (notes.value = notes.value.filter((n) => n.id !== id)), SHOWN_MS);
+}
+
+/** Takes lines off that have had their effect. */
+export function unsay(key: Key): void {
+  notes.value = notes.value.filter((n) => n.key !== key);
 }
 
 /** A question before something that cannot be undone. */

@@ -190,8 +190,10 @@ export class Room extends Emitter<RoomEvents> {
       const e = asError(err);
       if (e.code === 481 && this.session.state !== "closed") return; // lost again: "renewed" will come
       // A sidebar that has ended or let us go: back to where we came from.
-      if (this.away && [403, 404, 410, 423].includes(e.code)) return this.go(this.opts.room);
-      this.end(e);
+      if (!this.away || ![403, 404, 410, 423].includes(e.code)) return this.end(e);
+      this.place = this.opts.room;
+      await this.tryRejoin("moving");
+      await this.tellMoved();
     }
   }
 
@@ -253,14 +255,18 @@ export class Room extends Emitter<RoomEvents> {
     await this.joining?.catch(() => undefined);
     if (this.place !== to) return;
     await (this.joining ??= this.tryRejoin("moving").finally(() => (this.joining = null)));
-    if (this.place !== to || !this.self) return;
+    if (this.place === to) await this.tellMoved();
+  }
+
+  private async tellMoved(): Promise<void> {
+    if (!this.self || this.state === "left") return;
     if (!this.info) await Promise.race([this.once("info"), new Promise((r) => setTimeout(r, DOCUMENT_MS))]);
     this.emit("moved", { conf: this.self.conf, home: !this.away, title: titleOf(this.info) });
   }
 
   /** The server has told us to be elsewhere, or to come back. */
   private onMoved(m: Partial<Moved>): Promise<void> {
-    const to = m.conf || m.uri || "";
+    const to = m.uri || m.conf || ""; // conf of an event names who tells it
     if (!to) return Promise.resolve();
     return m.back || this.isHome(to) ? this.go(this.opts.room) : this.go(to, m.token);
   }

@@ -52,8 +52,19 @@ export class Person {
   }
 
   async enter() {
+    await this.knock();
+    await this.inRoom();
+  }
+
+  /** Gives the name and presses Join; where that leads is another question. */
+  async knock() {
     await this.page.getByLabel(/Your name|您的名字/).fill(this.name);
     await this.page.getByRole("button", { name: /^(Join|加入)$/ }).click();
+  }
+
+  /** In the call: leaving the lobby is no such thing. */
+  async inRoom() {
+    await this.page.locator(".bar").waitFor({ timeout: 40_000 });
     await this.page.getByRole("button", { name: /^(Leave|离开)$/ }).waitFor({ timeout: 40_000 });
   }
 
@@ -71,6 +82,11 @@ export class Person {
 
   participants() {
     return this.page.evaluate(() => window.__parley.participants());
+  }
+
+  /** Persons with their devices, as this one sees them. */
+  people() {
+    return this.page.evaluate(() => window.__parley.people());
   }
 
   /** Names in the roster, sorted. */
