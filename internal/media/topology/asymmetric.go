@@ -74,6 +74,18 @@ func (a *Asymmetric) AddOuter(now clock.Time, o Outer) {
 	a.outers = append(a.outers, x)
 }
 
+// Remove takes a leg of either side off. What others know of its sources ends
+// with its BYE, or by timeout.
+func (a *Asymmetric) Remove(leg graph.LegID) {
+	a.group = slices.DeleteFunc(a.group, func(l graph.LegID) bool { return l == leg })
+	a.outers = slices.DeleteFunc(a.outers, func(o *outer) bool { return o.Leg == leg })
+	for t, l := range a.tracks {
+		if l == leg {
+			delete(a.tracks, t)
+		}
+	}
+}
+
 // HandleBatch implements [graph.Element].
 func (a *Asymmetric) HandleBatch(now clock.Time, in []graph.Packet, out *graph.Batch) {
 	for i := range in {

@@ -203,6 +203,33 @@ func TestASY5_SenderReportsOfBothSides(t *testing.T) {
 	}
 }
 
+// TestAsymmetricLeaving: who said BYE is not reported on, who left gets nothing.
+func TestAsymmetricLeaving(t *testing.T) {
+	l, e, f, b, mix := newASY(t)
+	l.talk(time.Second, e, f, b, mix)
+	l.rtcp(1, &prtcp.ReceiverReport{SSRC: 0xE1, Reports: []prtcp.ReceptionReport{{SSRC: 0xB1, FractionLost: 9}}})
+	l.rtcp(1, &prtcp.ReceiverReport{SSRC: 0xE1}, &prtcp.Goodbye{Sources: []uint32{0xE1}})
+	l.el.(*topology.Asymmetric).Remove(1)
+	l.clear()
+	l.talk(6*time.Second, e, f, b, mix)
+	l.rtcp(4, &prtcp.ReceiverReport{SSRC: 0xB1})
+	rr := control[*prtcp.ReceiverReport](l, 2)
+	if len(l.got[1]) != 0 || len(l.media(2, 0xE1)) != 0 || len(rr) != 1 || len(rr[0].Reports) != 1 || rr[0].Reports[0].SSRC != 0xF1 {
+		t.Fatalf("%v", rr)
+	}
+	for _, x := range control[*prtcp.SenderReport](l, 4) {
+		if len(x.Reports) != 0 {
+			t.Fatalf("%v", x)
+		}
+	}
+	l.el.(*topology.Asymmetric).Remove(4)
+	l.clear()
+	l.talk(6*time.Second, mix, b)
+	if len(l.got[4]) != 0 || len(l.media(2, 0)) != 0 {
+		t.Fatal("left, and still served")
+	}
+}
+
 func FuzzAsymmetric(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -201,5 +201,4 @@ func (c *cloud) HandleBatch(now clock.Time, in []graph.Packet, out *graph.Batch)
 			}
 		}
 	}
-	c.ask(now, out)
 }

@@ -120,6 +120,12 @@ func (o *outer) learn(now clock.Time, from uint32, p *rtcp.Packet) {
 			r.HandleSR(now, info)
 		}
 	}
+	for i := range int(p.Count) {
+		if ssrc, ok := p.ByeSSRC(i); ok {
+			o.heard = slices.DeleteFunc(o.heard, func(r *stream.Receiver) bool { return r.SSRC == ssrc })
+			delete(o.folds, ssrc)
+		}
+	}
 	for i := range p.Blocks() {
 		if k := p.Block(i); k.SSRC == o.source && o.source != 0 && (o.folds[from] != nil || len(o.folds) < relaySSRCs) {
 			o.folds[from] = &fold{k, now}

@@ -365,3 +365,84 @@ func TestSwitchEndsFeedback(t *testing.T) {
 		t.Fatalf("%v", p)
 	}
 }
+
+// TestSwitchPlainRTPChangesSSRC: hold and transfer change it without notice; the
+// slot goes on from the next keyframe, reports follow the new SSRC.
+func TestSwitchPlainRTPChangesSSRC(t *testing.T) {
+	l, _, a, b := switched(t)
+	b.ssrc, b.seq, b.ts = 0xB2, 30000, 123456
+	before := l.media(3, 0)
+	l.clear()
+	l.play(4*time.Second, b, a, b)
+	ps := l.media(3, 0)
+	if len(ps) < 100 || ps[0].SequenceNumber != before[len(before)-1].SequenceNumber+1 || ps[0].SSRC != slotBase+3 || int32(ps[0].Timestamp-before[len(before)-1].Timestamp) <= 0 {
+		t.Fatalf("%d packets, first %v", len(ps), ps[:min(1, len(ps))])
+	}
+	n := 0
+	for _, rr := range control[*prtcp.ReceiverReport](l, 2) {
+		for _, k := range rr.Reports {
+			if n++; k.SSRC != 0xB2 || k.TotalLost != 0 || k.LastSequenceNumber < 30000 || k.LastSequenceNumber > 31000 {
+				t.Fatalf("%+v", k)
+			}
+		}
+	}
+	if n == 0 {
+		t.Fatal("no report")
+	}
+}
+
+// TestSwitchLateParty sees what the others see; the one shown, who came before.
+func TestSwitchLateParty(t *testing.T) {
+	l, s, a, b := switched(t)
+	for leg := graph.LegID(8); leg <= 9; leg++ {
+		s.AddParty(l.now, topology.Party{Leg: leg, SSRC: uint32(leg), CNAME: "mcu", Section: section(110), Slots: []topology.Slot{{SSRC: 800 + uint32(leg)}}})
+	}
+	s.RemoveParty(l.now, 9, &l.out)
+	l.collect()
+	l.clear()
+	l.play(6*time.Second, b, a, b)
+	ps := l.media(8, 808)
+	if len(ps) < 100 || ps[0].CSRC[0] != srcB || len(l.got[9]) != 0 {
+		t.Fatalf("%d packets; %d to the one who left", len(ps), len(l.got[9]))
+	}
+	s.RemoveParty(l.now, 2, &l.out)
+	s.AddParty(l.now, topology.Party{Leg: 2, SSRC: 2, CNAME: "mcu", Section: section(110), Slots: []topology.Slot{{SSRC: 802}}})
+	l.collect()
+	l.clear()
+	l.play(time.Second, a, a)
+	if ps := l.media(2, 802); len(ps) < 20 || ps[0].CSRC[0] != srcA {
+		t.Fatalf("%d packets", len(ps))
+	}
+}
+
+// TestSwitchManySlots: reports of many slots come as several compounds that fit
+// a datagram, each beginning with a report.
+func TestSwitchManySlots(t *testing.T) {
+	l := newLab(t)
+	s := topology.NewSwitch(l.env())
+	a, _ := l.room(s, 0)
+	p := topology.Party{Leg: 9, SSRC: 9, CNAME: "mcu-9", Section: section(110)}
+	for i := range uint32(40) {
+		p.Slots = append(p.Slots, topology.Slot{SSRC: 900 + i})
+		s.Show(l.now, int(i), 1, &l.out)
+	}
+	s.AddParty(l.now, p)
+	l.play(2*time.Second, a, a)
+	seen := map[uint32]bool{}
+	for _, g := range l.got[9] {
+		if !g.rtcp {
+			continue
+		}
+		if len(g.b) > 1300 || (g.b[1] != 200 && g.b[1] != 201) {
+			t.Fatalf("%d bytes, begins with %d", len(g.b), g.b[1])
+		}
+		for _, q := range must(prtcp.Unmarshal(g.b)) {
+			if x, ok := q.(*prtcp.SenderReport); ok {
+				seen[x.SSRC] = true
+			}
+		}
+	}
+	if len(seen) != 40 {
+		t.Fatalf("%d slots reported", len(seen))
+	}
+}

@@ -164,8 +164,24 @@ func TestVideoSwitchLeaving(t *testing.T) {
 	v.RemoveInput(2)
 	l.collect()
 	l.clear()
+	v.Select(l.now, 2, &l.out) // nobody any more
+	l.collect()
 	l.play(time.Second, b, a, b)
 	if len(l.got) != 0 || l.pool.Live() != 0 {
 		t.Fatalf("%v", l.got)
+	}
+}
+
+// TestVideoSwitchSSRCChanges: an MCU of this kind dialled in changes its SSRC;
+// its reports then pass under the new one.
+func TestVideoSwitchSSRCChanges(t *testing.T) {
+	l, _, a, _ := newVSM(t)
+	a.ssrc = 0xA2
+	l.rtp(1, a.frame(false))
+	l.rtcp(1, &prtcp.SenderReport{SSRC: 0xA1, NTPTime: 1})
+	l.rtcp(1, &prtcp.SenderReport{SSRC: 0xA2, NTPTime: 2})
+	sr := control[*prtcp.SenderReport](l, 3)
+	if len(l.media(3, 0xA2)) != 1 || len(sr) != 1 || sr[0].SSRC != 0xA2 {
+		t.Fatalf("%v", sr)
 	}
 }
