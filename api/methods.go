@@ -57,6 +57,8 @@ type JoinParams struct {
 	// "none" to nothing; "slots" fills the offer's recvonly sections one by one
 	// in order of joining, then switches them by active speaker (WHEP).
 	Subscribe string `json:"subscribe,omitempty"`
+	// Anonymous: others than moderators see an alias instead of user and name.
+	Anonymous bool `json:"anonymous,omitempty"`
 	// Takeover: in a conference of one device per person, this one takes the
 	// place of the other rather than being refused.
 	Takeover bool `json:"takeover,omitempty"`

@@ -63,7 +63,9 @@ func (n *notifier) hears(s *subscription, e *control.Event) bool {
 func (n *notifier) history(s *subscription) {
 	body := api.ChatHistory{Messages: []api.ChatMessage{}}
 	if d := n.r.m.Device(s.key.session); d != nil {
-		body = n.r.m.ChatHistory(d.Part)
+		if body = n.r.m.ChatHistory(d.Part); !n.knows(s.key.session) {
+			n.veilChat(&body)
+		}
 	}
 	if c, v := n.r.m.Conference(), (info.View{Group: info.Members}); !n.knows(s.key.session) {
 		for i := range body.Messages {

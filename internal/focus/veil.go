@@ -2,7 +2,9 @@ package focus
 
 import (
 	"maps"
+	"slices"
 
+	"parley/api"
 	"parley/internal/base/ids"
 	"parley/internal/conference/control"
 	"parley/internal/conference/info"
@@ -31,7 +33,10 @@ func (n *notifier) veil(e *control.Event) *control.Event {
 	c, v := n.r.m.Conference(), info.View{Group: info.Members}
 	out := *e
 	out.By = v.Name(c, e.By)
-	whose, _ := e.Fields["user"].(string)
+	whose, ok := e.Fields["user"].(string)
+	if !ok {
+		whose, _ = e.Fields["from"].(string) // a chat message
+	}
 	if from, ok := e.Fields["from"].(string); ok { // of a chat message
 		whose = from
 	}
@@ -58,4 +63,15 @@ func (n *notifier) veil(e *control.Event) *control.Event {
 		}
 	}
 	return &out
+}
+
+// veilChat puts aliases into what was written before.
+func (n *notifier) veilChat(h *api.ChatHistory) {
+	c, v := n.r.m.Conference(), info.View{Group: info.Members}
+	h.Messages = slices.Clone(h.Messages)
+	for i := range h.Messages {
+		if m := &h.Messages[i]; v.Hides(c, m.From) {
+			m.From, m.Name = v.Name(c, m.From), v.DisplayText(c, m.From)
+		}
+	}
 }

@@ -249,6 +249,9 @@ func nameOf(by Principal, p api.JoinParams) string {
 // participant makes the caller's row one of somebody who has joined.
 func (x *joins) participant(t *turn, part *model.Participant, p api.JoinParams, role api.Role, old *model.Device) {
 	name := nameOf(t.caller.By, p)
+	if p.Anonymous {
+		x.m.conf.Hide(part)
+	}
 	if part.State != model.Joined {
 		part.Name = name
 		x.becomeJoined(t, part, role, ids.Device(p.Device))

@@ -70,6 +70,9 @@ func (x *lobby) check(t *turn) error {
 // enter puts a device on hold.
 func (x *lobby) enter(t *turn, p api.JoinParams, role api.Role) (any, error) {
 	part := x.m.joins.row(t.caller.By.Subject)
+	if p.Anonymous {
+		x.m.conf.Hide(part)
+	}
 	if part.State != model.Lobby {
 		part.State, part.Role, part.Name = model.Lobby, api.RoleLobby, nameOf(t.caller.By, p)
 		part.Order, part.JoinedAt, part.LeftAt = x.m.nextOrder(), 0, 0

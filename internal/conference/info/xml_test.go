@@ -111,7 +111,7 @@ func TestCI4_XMLToJSONAndBack(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 4))
 	var sample [][]byte
-	for i := range 2000 {
+	for i := range 1000 {
 		d := randomDocument(r, 0)
 		x := AppendXML(nil, d)
 		fromXML := read(t, x)
