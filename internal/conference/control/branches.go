@@ -200,8 +200,12 @@ func (x *branches) hold(t *turn, d *model.Device, a *model.Away) {
 		t.effect(MuteTrack{k.ID, true})
 	}
 	for _, s := range x.m.subs.of(d.MS) {
-		if s.State == model.SubActive && s.Paused() {
+		switch {
+		case s.State == model.SubActive && s.Paused():
 			s.State = model.SubPaused
+			t.effect(WantSub{s})
+		case s.State == model.SubPaused && !s.Paused():
+			s.State = model.SubActive
 			t.effect(WantSub{s})
 		}
 	}

@@ -88,8 +88,11 @@ func (x *branches) send(t *turn, d *model.Device, s *model.Sidebar, audio bool) 
 
 // move puts a device on hold here, has it expected there, and tells it to go.
 func (x *branches) move(t *turn, d *model.Device, a *model.Away, role api.Role, member bool) api.Moved {
-	if d.Away != nil {
+	switch {
+	case d.Away != nil && d.Away.To != a.To:
 		x.recall(t, d, "transferred")
+	case d.Away != nil: // another token, or the main sound is wanted now
+		a.Arrived = d.Away.Arrived
 	}
 	a.By = t.caller.By.Subject
 	token := x.m.cfg.IDs.Token()
@@ -114,8 +117,6 @@ func joinSidebar(m *Machine, t *turn, p api.SidebarParams) (any, error) {
 		return nil, fault.New(403, "forbidden", "not invited to this sidebar")
 	case !movable(d):
 		return nil, fault.New(480, "unavailable", "this kind of device cannot be moved")
-	case d.Away != nil && d.Away.To.ID == s.ID && d.Away.KeepAudio == p.KeepMainAudio:
-		return m.branches.send(t, d, s, p.KeepMainAudio), nil // the client lost its token: another one
 	}
 	s.Members[d.Part.User] = true
 	return m.branches.send(t, d, s, p.KeepMainAudio), nil
@@ -247,6 +248,9 @@ func guestArrived(m *Machine, t *turn, p Travelled) (any, error) {
 		return already(), nil
 	case d.Away == nil && s != nil:
 		m.branches.hold(t, d, &model.Away{To: p.There, Sidebar: true, Keep: true, Arrived: true})
+		return done(), nil
+	case d.Away != nil && d.Away.To.ID != p.There.ID && s != nil: // it is wanted elsewhere by now
+		t.effect(ToRoom{s.ID, GuestWithdrawn, Withdrawn{User: p.User, Device: p.Device, How: model.Departed, Why: "transferred"}})
 		return done(), nil
 	case d.Away == nil || d.Away.To.ID != p.There.ID || d.Away.Arrived:
 		return already(), nil
