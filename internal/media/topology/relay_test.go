@@ -193,6 +193,9 @@ func TestRTR3_ForeignSSRCIsDropped(t *testing.T) {
 	l.rtp(1, x) // the owner is not harmed
 	l.copies(x, false)
 	l.clear()
+	if d := l.next.Sub(l.now); d < 25*time.Second || d > 31*time.Second {
+		t.Fatalf("looks again after %v", d)
+	}
 	l.run(31 * time.Second) // gone: the SSRC is free
 	l.rtp(2, b.frame(true))
 	if len(l.got[1]) != 1 {
@@ -231,6 +234,7 @@ func TestRTR7_Goodbye(t *testing.T) {
 	}
 	l.rtp(2, (&cam{ssrc: 7}).frame(true))
 	l.rtcp(1, &prtcp.ReceiverReport{SSRC: 100}, &prtcp.Goodbye{Sources: []uint32{100}})
+	l.rtcp(2, &prtcp.ReceiverReport{SSRC: 7}, prtcp.NewCNAMESourceDescription(7, "b@example.org"))
 	r.AddLeg(9) // heard nothing
 	l.clear()
 	r.Close(&l.out)
@@ -245,6 +249,9 @@ func TestRTR7_Goodbye(t *testing.T) {
 		if len(n) != want || len(l.got[leg]) != min(1, want) || n[100] {
 			t.Fatalf("leg %d: %v in %d", leg, n, len(l.got[leg]))
 		}
+	}
+	if d := control[*prtcp.SourceDescription](l, 1); len(d) != 1 || d[0].Chunks[0].Source != 7 || d[0].Chunks[0].Items[0].Text != "b@example.org" {
+		t.Fatalf("%v", d)
 	}
 	l, r = newRelay(t, false)
 	l.rtp(1, (&cam{ssrc: 1}).frame(true))

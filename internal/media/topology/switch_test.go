@@ -282,8 +282,15 @@ func TestSWX6_ReportRightAfterTheSwitch(t *testing.T) {
 			t.Fatalf("packet %d is %f ticks off the line", n, d)
 		}
 	}
+	named := map[uint32]bool{}
+	defer func() {
+		if !named[srcA] || !named[srcB] {
+			t.Fatalf("contributors not named: %v", named)
+		}
+	}()
 	for _, d := range control[*prtcp.SourceDescription](l, 3) {
 		for _, c := range d.Chunks {
+			named[c.Source] = true
 			if want := map[uint32]string{srcA: "alias-a", srcB: "alias-b", slotBase + 3: "mcu-3", ownBase + 3: "mcu-3"}[c.Source]; c.Items[0].Text != want {
 				t.Fatalf("%x is called %q", c.Source, c.Items[0].Text)
 			}
