@@ -48,6 +48,7 @@ type cloud struct {
 	env       stream.Env
 	parties   []*party
 	inputs    []*input
+	index     []*input       // by TrackID
 	work      []graph.Packet // scratch: the batch as the ingress sees it
 	from      []*input       // scratch: the input of each
 	asking    bool           // for a switch, not for a loss
@@ -127,7 +128,11 @@ func (c *cloud) AddInput(i Input) {
 	if c.anonymous { // nothing of the source is carried but its payload
 		i.SrcID, i.CNAME, i.Info.Exts = 0, "", plane.ExtIDs{}
 	}
-	c.inputs = append(c.inputs, newInput(i))
+	for int(i.Track) >= len(c.index) {
+		c.index = append(c.index, nil)
+	}
+	c.index[i.Track] = newInput(i)
+	c.inputs = append(c.inputs, c.index[i.Track])
 }
 
 // RemoveInput ends a source; listeners are told by its CSRC, the slots stay.
@@ -136,6 +141,7 @@ func (c *cloud) RemoveInput(now clock.Time, t graph.TrackID, out *graph.Batch) {
 	if x == nil {
 		return
 	}
+	c.index[t] = nil
 	c.inputs = slices.DeleteFunc(c.inputs, func(y *input) bool { return y == x })
 	for _, p := range c.parties {
 		for _, s := range p.slots {
@@ -174,10 +180,8 @@ func (c *cloud) party(leg graph.LegID) *party {
 }
 
 func (c *cloud) input(t graph.TrackID) *input {
-	for _, x := range c.inputs {
-		if x.Track == t {
-			return x
-		}
+	if int(t) < len(c.index) {
+		return c.index[t]
 	}
 	return nil
 }

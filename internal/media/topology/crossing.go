@@ -1,9 +1,52 @@
 package topology
 
 import (
+	"slices"
+
 	"parley/internal/media/graph"
 	"parley/internal/media/rtcp"
 )
+
+// AddLeg lets a leg take part; RemoveLeg ends that, and what it sent.
+func (v *VideoSwitch) AddLeg(leg graph.LegID) {
+	if !slices.Contains(v.legs, leg) {
+		v.legs = append(v.legs, leg)
+	}
+}
+
+// RemoveLeg undoes AddLeg.
+func (v *VideoSwitch) RemoveLeg(leg graph.LegID) {
+	v.legs = slices.DeleteFunc(v.legs, func(l graph.LegID) bool { return l == leg })
+	for _, x := range slices.Clone(v.inputs) {
+		if x.Leg == leg {
+			v.RemoveInput(x.Track)
+		}
+	}
+}
+
+// AddInput makes a source known.
+func (v *VideoSwitch) AddInput(i Input) { v.inputs = append(v.inputs, newInput(i)) }
+
+// RemoveInput ends a source.
+func (v *VideoSwitch) RemoveInput(t graph.TrackID) {
+	x := v.input(t)
+	v.inputs = slices.DeleteFunc(v.inputs, func(y *input) bool { return y == x })
+	if v.selected == x {
+		v.selected = nil
+	}
+	if v.wanted == x {
+		v.wanted = nil
+	}
+}
+
+func (v *VideoSwitch) input(t graph.TrackID) *input {
+	for _, x := range v.inputs {
+		if x.Track == t {
+			return x
+		}
+	}
+	return nil
+}
 
 // crossing returns what of a leg's compound the others get: as it came, but an
 // SR of a source that is not selected becomes an RR with the same blocks, since

@@ -38,38 +38,6 @@ func NewVideoSwitch(ssrc uint32, cname string) *VideoSwitch {
 
 var _ graph.Element = (*VideoSwitch)(nil)
 
-// AddLeg lets a leg take part; RemoveLeg ends that, and what it sent.
-func (v *VideoSwitch) AddLeg(leg graph.LegID) {
-	if !slices.Contains(v.legs, leg) {
-		v.legs = append(v.legs, leg)
-	}
-}
-
-// RemoveLeg undoes AddLeg.
-func (v *VideoSwitch) RemoveLeg(leg graph.LegID) {
-	v.legs = slices.DeleteFunc(v.legs, func(l graph.LegID) bool { return l == leg })
-	for _, x := range slices.Clone(v.inputs) {
-		if x.Leg == leg {
-			v.RemoveInput(x.Track)
-		}
-	}
-}
-
-// AddInput makes a source known.
-func (v *VideoSwitch) AddInput(i Input) { v.inputs = append(v.inputs, newInput(i)) }
-
-// RemoveInput ends a source.
-func (v *VideoSwitch) RemoveInput(t graph.TrackID) {
-	x := v.input(t)
-	v.inputs = slices.DeleteFunc(v.inputs, func(y *input) bool { return y == x })
-	if v.selected == x {
-		v.selected = nil
-	}
-	if v.wanted == x {
-		v.wanted = nil
-	}
-}
-
 // Select asks a source for a keyframe and passes it from there on; the one
 // before stays until then.
 func (v *VideoSwitch) Select(now clock.Time, t graph.TrackID, out *graph.Batch) {
@@ -101,15 +69,6 @@ func (v *VideoSwitch) ask(now clock.Time, out *graph.Batch) {
 	}
 	compound(out, x.Leg, b)
 	v.buf = b
-}
-
-func (v *VideoSwitch) input(t graph.TrackID) *input {
-	for _, x := range v.inputs {
-		if x.Track == t {
-			return x
-		}
-	}
-	return nil
 }
 
 // HandleBatch implements [graph.Element].
