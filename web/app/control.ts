@@ -106,7 +106,8 @@ function fromDocument(r: Room, doc: ConferenceInfo): void {
     allMuted.value = mutedMedia(doc).includes("audio");
     if (breakout.value !== null && r.away) breakout.value = title.value || breakout.value;
   });
-  news();
+  if (r.state === "moving") known = null; // what still comes from the old room is no news
+  else news();
 }
 
 /** What the last document said, for telling what is new. */
@@ -122,7 +123,7 @@ let known: Known | null = null;
 
 function news(): void {
   const now: Known = {
-    people: new Map(here.value.filter((p) => !p.self).map((p) => [p.user, p.name || t("guest")])), hands: new Set(hands.value.filter((p) => !p.self).map((p) => p.user)),
+    people: new Map(persons.value.filter((p) => !p.self).map((p) => [p.user, p.name || t("guest")])), hands: new Set(hands.value.filter((p) => !p.self).map((p) => p.user)),
     waiting: new Set(lobby.value.map((w) => w.user)), locked: locked.value, recording: recording.value,
   };
   const was = known;

@@ -47,7 +47,7 @@ function useSpotlight(tiles: Shown[]): Shown | null {
 export function Stage() {
   const tiles = shownTiles();
   const large = useSpotlight(tiles);
-  const alone = control.here.value.length <= 1 && call.phase.value === "call" && control.breakout.value === null;
+  const alone = control.persons.value.length <= 1 && call.phase.value === "call" && control.breakout.value === null;
   return (
     <main class="stage">
       <Badges />

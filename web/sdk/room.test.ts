@@ -203,6 +203,15 @@ describe("moved", () => {
     expect([back.conf, back.params.moved, session.of("conference.join").length, room.away]).toEqual(["main", undefined, 3, false]);
     expect(moves).toEqual([{ conf: "conf_main+sb1", home: false, title: "conf_main+sb1" }, { conf: "conf_main", home: true, title: "conf_main" }]);
   });
+  test("the way back may be told before the end", async () => {
+    await enter();
+    session.tell("moved", { conf: "conf_main", uri: "main+sb1", token: "T", keep: true });
+    await settle();
+    session.tell("moved", { conf: "conf_main", uri: "main", back: true });
+    session.tell("conference.ended", {}, "conf_main+sb1");
+    await settle();
+    expect([room.away, room.state, session.of("conference.join").length]).toEqual([false, "joined", 3]);
+  });
   test("from one sidebar to another", async () => {
     await enter();
     for (const uri of ["main+sb1", "main+sb2"]) {

@@ -391,7 +391,8 @@ export class Room extends Emitter<RoomEvents> {
 
   /** The conference has ended: a sidebar sends us back, the main room sends us out. */
   private over(reason?: string): void {
-    if (this.away) void this.go(this.opts.room);
+    // By where we are, not by where we go: the way back may have been told first.
+    if (this.self && this.self.conf !== this.home) void this.go(this.opts.room);
     else this.end(failure(410, "ended", reason));
   }
 
