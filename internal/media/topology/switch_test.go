@@ -453,3 +453,35 @@ func TestSwitchManySlots(t *testing.T) {
 		t.Fatalf("%d slots reported", len(seen))
 	}
 }
+
+// TestSwitchRequestsOnce: a loss told once is asked about once, whatever comes.
+func TestSwitchRequestsOnce(t *testing.T) {
+	l, _, a, b := switched(t)
+	l.clear()
+	l.rtcp(3, &prtcp.PictureLossIndication{SenderSSRC: 3, MediaSSRC: slotBase + 3})
+	l.play(3*time.Second, nil, a, b)
+	if p := control[*prtcp.PictureLossIndication](l, 2); len(p) != 1 {
+		t.Fatalf("%d requests", len(p))
+	}
+}
+
+// TestSwitchReportsWithoutSources: a leg that sends and is sent nothing still
+// hears from us, at instants that differ.
+func TestSwitchReportsWithoutSources(t *testing.T) {
+	l := newLab(t)
+	s := topology.NewSwitch(l.env())
+	l.el = s
+	s.AddParty(l.now, topology.Party{Leg: 1, SSRC: 1, CNAME: "mcu"})
+	l.run(20 * time.Second)
+	rr := control[*prtcp.ReceiverReport](l, 1)
+	if len(rr) < 10 || len(control[*prtcp.SourceDescription](l, 1)) != len(rr) {
+		t.Fatalf("%d reports", len(rr))
+	}
+	gaps := map[time.Duration]bool{}
+	for i, g := range l.got[1][1:] {
+		gaps[g.at.Sub(l.got[1][i].at)] = true
+	}
+	if len(gaps) < 5 {
+		t.Fatalf("%v", gaps)
+	}
+}

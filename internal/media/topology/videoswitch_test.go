@@ -185,3 +185,15 @@ func TestVideoSwitchSSRCChanges(t *testing.T) {
 		t.Fatalf("%v", sr)
 	}
 }
+
+// TestVideoSwitchAudio: sound needs no keyframe.
+func TestVideoSwitchAudio(t *testing.T) {
+	l, v, a, _ := newVSM(t)
+	v.AddInput(topology.Input{Track: 9, Leg: 3, SSRC: 0xC9, Kind: plane.Audio})
+	v.Select(l.now, 9, &l.out)
+	l.rtp(9, (&cam{ssrc: 0xC9}).packet([]byte("sound"), false))
+	l.rtp(1, a.frame(false))
+	if len(l.media(1, 0xC9)) != 1 || len(l.media(2, 0)) != 1 || len(l.got[3]) != 0 {
+		t.Fatalf("%v", l.got)
+	}
+}
