@@ -262,3 +262,29 @@ func TestRTM7_ReportsByTheLegAlone(t *testing.T) {
 		t.Fatalf("4 legs %v to %v, 20 legs %v to %v", few, fewMost, many, manyMost)
 	}
 }
+
+// TestRTM7_SwitchesDoNotHastenReports: a switch brings a report forward, but not
+// beyond the share of a thin leg.
+func TestRTM7_SwitchesDoNotHastenReports(t *testing.T) {
+	l, m, a, b := newRTM(t, 64)
+	l.clear()
+	for i := range 40 {
+		c := []*cam{a, b}[i%2]
+		m.Show(l.now, 3, 0, c.track, &l.out)
+		l.play(700*time.Millisecond, c, a, b)
+	}
+	var at clock.Time
+	n := 0
+	for _, s := range l.got[3] {
+		if !s.rtcp {
+			continue
+		}
+		if n++; at != 0 && s.at.Sub(at) < 2*time.Second {
+			t.Fatalf("reports %v apart", s.at.Sub(at))
+		}
+		at = s.at
+	}
+	if n < 8 {
+		t.Fatalf("%d reports", n)
+	}
+}
