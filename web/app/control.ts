@@ -172,14 +172,16 @@ function onFloor(status: string): void {
 
 // ---- actions
 
-/** Runs a command; a refusal is said in words. */
-export async function run(fn: (r: Room) => Promise<unknown>, done?: () => void): Promise<void> {
-  if (!room) return;
+/** Runs a command; a refusal is said in words, and is false. */
+export async function run(fn: (r: Room) => Promise<unknown>, done?: () => void): Promise<boolean> {
+  if (!room) return false;
   try {
     await fn(room);
     done?.();
+    return true;
   } catch (err) {
     refused(err);
+    return false;
   }
 }
 

@@ -1,5 +1,6 @@
 // What may be done about the whole meeting, in the panel of people.
 
+import { useEffect, useState } from "preact/hooks";
 import * as control from "./control";
 import { t } from "./i18n";
 import { breakoutsOpen } from "./breakouts";
@@ -28,12 +29,24 @@ export function MeetingTools() {
         {control.can("recording.start") && <button type="button" class="tool" onClick={() => void control.toggleRecording()}>{t(control.recording.value ? "stopRecording" : "startRecording")}</button>}
         {moderates && <button type="button" class="tool danger" onClick={end}>{t("endForAll")}</button>}
       </div>
-      {moderates && (
-        <label class="check">
-          <input type="checkbox" checked={control.policy.value.lobby ?? false} onChange={(e) => void control.setPolicy({ lobby: e.currentTarget.checked })} />
-          {t("lobbyOn")}
-        </label>
-      )}
+      {moderates && <LobbySwitch />}
     </section>
+  );
+}
+
+/** Shows what was chosen at once; the document, or a refusal, has the last word. */
+function LobbySwitch() {
+  const said = control.policy.value.lobby ?? false;
+  const [chosen, choose] = useState<boolean | null>(null);
+  useEffect(() => choose(null), [said]);
+  const set = async (to: boolean) => {
+    choose(to);
+    if (!(await control.setPolicy({ lobby: to }))) choose(null);
+  };
+  return (
+    <label class="check">
+      <input type="checkbox" checked={chosen ?? said} onChange={(e) => void set(e.currentTarget.checked)} />
+      {t("lobbyOn")}
+    </label>
   );
 }

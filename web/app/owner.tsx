@@ -12,6 +12,8 @@ import { ask, failed, refused, say } from "./notes";
 import { Page } from "./page";
 
 const list = signal<Definition[] | null>(null);
+/** The meeting whose further actions are shown; it stays open when the row moves to another section. */
+const expanded = signal<string | null>(null);
 const REFRESH_MS = 10_000;
 
 let token = "";
@@ -120,7 +122,8 @@ function details(d: Definition): string {
 }
 
 function Meeting({ meeting: d }: { meeting: Definition }) {
-  const [open, setOpen] = useState(false);
+  const open = expanded.value === d.uri;
+  const setOpen = (to: boolean) => (expanded.value = to ? d.uri : null);
   const name = nameOf(d);
   const remove = () => {
     const active = d.state === "active";
