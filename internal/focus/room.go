@@ -122,6 +122,8 @@ func (r *room) late(it *item) {
 	case r.m.Conference().Phase == model.Scheduled:
 		r.f.remove(r)
 		r.f.route(it)
+	case r.m.Superseded():
+		it.settle(&fault.Error{Code: 503, Reason: "stale-epoch", Message: "another node owns the conference now", RetryAfter: time.Second})
 	default:
 		it.settle(fault.New(410, "gone", "the conference has ended"))
 	}

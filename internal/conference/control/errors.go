@@ -1,6 +1,10 @@
 package control
 
-import "parley/internal/base/fault"
+import (
+	"time"
+
+	"parley/internal/base/fault"
+)
 
 // Refusals with one text each; codes and reasons are those of section 4.4.
 
@@ -8,7 +12,12 @@ func errUnknownMethod() error { return fault.New(501, "not-implemented", "no suc
 func errBadParams(why string) error {
 	return fault.New(400, "bad-request", "%s", why)
 }
-func errGone() error     { return fault.New(410, "gone", "the conference has ended") }
+func errGone() error { return fault.New(410, "gone", "the conference has ended") }
+func errSuperseded() error {
+	e := fault.New(503, "stale-epoch", "another node owns the conference now")
+	e.RetryAfter = time.Second
+	return e
+}
 func errNotFound() error { return fault.New(404, "not-found", "no such conference") }
 func errNotJoined() error {
 	return fault.New(481, "no-session", "this session is not in the conference")

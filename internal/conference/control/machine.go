@@ -48,6 +48,9 @@ type Config struct {
 	Main       *model.Place // whose sidebar it is; nil: of none
 	Inviter    Inviter      // nil: nobody can be asked in
 	Recorder   bool         // something is there that records
+	// Epoch of the lease under which this node owns the conference; commits carry
+	// it. Zero: a node by itself, which needs none.
+	Epoch uint64
 }
 
 // Command is one thing to do: a client's request with decoded parameters (see
@@ -68,14 +71,15 @@ type Output struct {
 
 // Machine is one conference. See the package comment for who may call it.
 type Machine struct {
-	cfg       Config
-	house     policy.Policy // the server's rules; cfg.Policy has the conference's own over them
-	conf      *model.Conference
-	bySession map[ids.Session]*model.Device
-	timers    timers
-	order     uint64 // last number given to a participant, track or subscription
-	users     int    // participants with a live device
-	finishing bool   // everybody is being put out
+	cfg        Config
+	house      policy.Policy // the server's rules; cfg.Policy has the conference's own over them
+	conf       *model.Conference
+	bySession  map[ids.Session]*model.Device
+	timers     timers
+	order      uint64 // last number given to a participant, track or subscription
+	users      int    // participants with a live device
+	finishing  bool   // everybody is being put out
+	superseded bool   // another node owns the conference under a newer epoch
 
 	// The themes, each a small type of its own that knows the machine.
 	joins   joins
@@ -217,7 +221,7 @@ func (t *turn) commit() {
 	at := Wall(t.m.cfg.Anchor, t.now)
 	for i := t.firstEvent; i < len(t.out.Events); i++ {
 		e := &t.out.Events[i]
-		e.Conf, e.Rev, e.At = c.ID, c.Rev, at
+		e.Conf, e.Rev, e.At, e.Epoch = c.ID, c.Rev, at, t.m.cfg.Epoch
 		if e.By == "" {
 			e.By = by
 		}

@@ -15,6 +15,7 @@ type Event struct {
 	Name   string
 	Conf   ids.Conference
 	Rev    uint64
+	Epoch  uint64 // of the owner's lease; 0: none
 	At     string
 	By     string      // user entity; empty: the focus itself
 	To     ids.Session // empty: every subscriber
@@ -33,6 +34,9 @@ func (e Event) JSON() json.RawMessage {
 	m["conf"], m["rev"], m["at"] = e.Conf, e.Rev, e.At
 	if e.By != "" {
 		m["by"] = e.By
+	}
+	if e.Epoch != 0 {
+		m["epoch"] = e.Epoch
 	}
 	b, err := json.Marshal(m)
 	if err != nil { // fields are strings, numbers and booleans of our own

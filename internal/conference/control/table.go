@@ -22,6 +22,7 @@ const (
 	TrackLost        = "track.lost"
 	SubDenied        = "subscription.denied"
 	NodeStopping     = "node.stopping"
+	LeaseLost        = "lease.lost"
 )
 
 // handler is one row of the command table.
@@ -119,6 +120,7 @@ func init() { // in init, since handlers refer to the table through Decode
 		TrackLost:        fact(trackLost),
 		SubDenied:        fact(subDenied),
 		NodeStopping:     fact(nodeStopping),
+		LeaseLost:        fact(leaseLost),
 	}
 }
 
@@ -192,6 +194,8 @@ func (h handler) admit(m *Machine, t *turn) error {
 		return nil
 	}
 	switch {
+	case m.superseded:
+		return errSuperseded()
 	case m.conf.Phase == model.Ended && !h.ended:
 		return errGone()
 	case h.who.Outside:
