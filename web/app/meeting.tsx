@@ -27,7 +27,7 @@ export function MeetingTools() {
         )}
         {rooms && control.breakout.value === null && <button type="button" class="tool" onClick={() => (breakoutsOpen.value = true)}><Rooms /> {t("breakouts")}</button>}
         {control.can("recording.start") && <button type="button" class="tool" onClick={() => void control.toggleRecording()}>{t(control.recording.value ? "stopRecording" : "startRecording")}</button>}
-        {moderates && <button type="button" class="tool danger" onClick={end}>{t("endForAll")}</button>}
+        {moderates && control.ending.value === null && <button type="button" class="tool danger" onClick={end}>{t("endForAll")}</button>}
       </div>
       {moderates && <LobbySwitch />}
     </section>
