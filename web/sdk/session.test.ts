@@ -81,6 +81,29 @@ describe("session", () => {
     expect(await bad).toMatchObject({ code: 403, reason: "forbidden" });
   });
 
+  test("R2: out of a black hole of any length the session is back within two seconds of its end, with one hello", () => {
+    for (let hole = 500; hole <= 28_000; hole += 500) {
+      FakeSocket.all = [];
+      const { s } = start();
+      const resumed = vi.fn();
+      s.on("resumed", resumed);
+      latest().drop();
+      const lost = Date.now();
+      vi.advanceTimersByTime(hole); // nothing opens, nothing closes
+      const before = FakeSocket.all.length;
+      const live = () => FakeSocket.all.slice(before).filter((x) => x.readyState === 0 && x.onopen);
+      for (let waited = 0; !live().length && waited <= 2_000; waited += 50) vi.advanceTimersByTime(50);
+      expect(Date.now() - lost - hole, `hole of ${hole} ms`).toBeLessThanOrEqual(2_000);
+      const fresh = live()[0]!;
+      fresh.open();
+      fresh.say({ ...welcome, resumed: true });
+      expect(resumed).toHaveBeenCalledTimes(1);
+      expect(FakeSocket.all.filter((x) => x.readyState !== 3)).toEqual([fresh]); // the rivals are given up
+      expect(FakeSocket.all.flatMap((x) => x.of("hello"))).toHaveLength(2);
+      s.close();
+    }
+  });
+
   test("a cut socket resumes with token and last seq, and unanswered requests are sent again with the same id", async () => {
     const { s } = start();
     const first = latest();

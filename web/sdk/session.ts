@@ -54,6 +54,13 @@ interface Pending {
 }
 
 const HELLO_TIMEOUT_MS = 10_000; // the server answers at once; a captive portal never does
+/**
+ * While coming back, a connection that has not opened after this long gets a
+ * rival: packets of a dead network are sent again ever more seldom, and a fresh
+ * connection is there within two seconds of the network's return.
+ */
+const RIVAL_MS = 1_500;
+const MAX_OPENING = 3;
 const DEFAULT_TTL_MS = 15_000;
 const ACK_EVERY = 32; // frames; the server buffers up to 1,000 of them for a resume
 
@@ -80,6 +87,8 @@ export class Session extends Emitter<SessionEvents> {
   private attempt = 0;
   private pending = new Map<string, Pending>();
   private retryTimer?: ReturnType<typeof setTimeout>;
+  private rivalTimer?: ReturnType<typeof setTimeout>;
+  private opening: WebSocket[] = []; // not open yet, oldest first
   private beatTimer?: ReturnType<typeof setInterval>;
   private helloTimer?: ReturnType<typeof setTimeout>;
   private lastHeard = 0;
@@ -139,6 +148,11 @@ export class Session extends Emitter<SessionEvents> {
   /** Skips the wait before the next attempt, for instance when the network is back. */
   retryNow(): void {
     if (this.state !== "reconnecting" || this.socket) return;
+    if (this.opening.length > 0) {
+      clearTimeout(this.rivalTimer);
+      this.knock();
+      return;
+    }
     clearTimeout(this.retryTimer);
     this.attempt = 0;
     this.open();
@@ -185,28 +199,46 @@ export class Session extends Emitter<SessionEvents> {
   // ---- socket
 
   private open(): void {
+    this.greeted = false;
+    this.helloTimer = setTimeout(() => this.lost(), HELLO_TIMEOUT_MS);
+    this.knock();
+  }
+
+  /** Opens one connection; the first of several that opens is taken. */
+  private knock(): void {
     const make = this.opts.webSocket ?? ((url, protocol) => new WebSocket(url, protocol));
     let socket: WebSocket;
     try {
       socket = make(this.opts.url, SUBPROTOCOL);
     } catch {
-      this.retryLater();
+      this.lost();
       return;
     }
-    this.socket = socket;
-    this.greeted = false;
-    this.helloTimer = setTimeout(() => this.lost(), HELLO_TIMEOUT_MS);
-    socket.onopen = () => this.hello();
+    this.opening.push(socket);
+    if (this.opening.length > MAX_OPENING) abandon(this.opening.shift()!);
+    socket.onopen = () => this.take(socket);
     socket.onmessage = (ev) => {
       if (socket === this.socket && typeof ev.data === "string") this.receive(ev.data);
     };
-    socket.onclose = (ev) => {
-      if (socket !== this.socket) return;
-      const refused = closeCodes[ev.code];
-      if (refused && !this.greeted) this.onRefusedHello(refused);
-      else if (ev.code === 4409) this.finish(failure(410, "replaced")); // another socket took this session up
-      else this.lost();
-    };
+    socket.onclose = (ev) => this.closed(socket, ev.code);
+    if (this.resume) this.rivalTimer = setTimeout(() => this.knock(), RIVAL_MS);
+  }
+
+  private take(socket: WebSocket): void {
+    clearTimeout(this.rivalTimer);
+    this.socket = socket;
+    for (const other of this.opening) if (other !== socket) abandon(other);
+    this.opening = [];
+    this.hello();
+  }
+
+  private closed(socket: WebSocket, code: number): void {
+    this.opening = this.opening.filter((s) => s !== socket);
+    if (this.socket ? socket !== this.socket : this.opening.length > 0) return;
+    const refused = closeCodes[code];
+    if (refused && !this.greeted) this.onRefusedHello(refused);
+    else if (code === 4409) this.finish(failure(410, "replaced")); // another socket took this session up
+    else this.lost();
   }
 
   private hello(): void {
@@ -236,18 +268,14 @@ export class Session extends Emitter<SessionEvents> {
   private dropSocket(): void {
     clearTimeout(this.helloTimer);
     clearTimeout(this.retryTimer);
+    clearTimeout(this.rivalTimer);
     clearInterval(this.beatTimer);
     this.greeted = false;
-    const socket = this.socket;
-    this.socket = null;
     for (const p of this.pending.values()) clearTimeout(p.timer); // they are sent again
-    if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    try {
-      socket.close();
-    } catch {
-      // It was never open.
-    }
+    for (const socket of this.opening) abandon(socket);
+    if (this.socket) abandon(this.socket);
+    this.opening = [];
+    this.socket = null;
   }
 
   private retryLater(atLeastMs = 0): void {
@@ -386,5 +414,15 @@ export class Session extends Emitter<SessionEvents> {
     this.dropSocket();
     this.setState("reconnecting");
     this.retryLater(g.afterMs ?? 0);
+  }
+}
+
+/** Closes a socket that nobody listens to any more. */
+function abandon(socket: WebSocket): void {
+  socket.onopen = socket.onmessage = socket.onclose = null;
+  try {
+    socket.close();
+  } catch {
+    // It was never open.
   }
 }
