@@ -179,7 +179,10 @@ describe("muted by a moderator", () => {
   });
   test("a track taken away is gone here, too", async () => {
     await enter();
-    session.tell("track.ended", { track: room.local.get("microphone")!.id });
+    const id = room.local.get("microphone")!.id;
+    session.tell("track.ended", { track: id, reason: "transferred" }); // that is how one leaves a room for another
+    expect(room.local.size).toBe(1);
+    session.tell("track.ended", { track: id, reason: "unpublished" });
     expect([room.local.size, mic.stop.mock.calls.length]).toEqual([0, 1]);
   });
 });

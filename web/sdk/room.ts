@@ -411,7 +411,7 @@ export class Room extends Emitter<RoomEvents> {
     "conference.ending": (b: { afterS?: number }) => this.emit("ending", Date.now() + 1000 * (b.afterS ?? 0)),
     "conference.ended": (b: { reason?: string }) => this.over(b.reason),
     "track.muted": (b: { track?: string; mutedBy?: string; by?: string }) => this.onMutedByOthers(b),
-    "track.ended": (b: { track?: string; by?: string }) => this.onTakenAway(b),
+    "track.ended": (b: { track?: string; reason?: string }) => this.onTakenAway(b),
     "unmute.requested": (b: { track: string; by?: string }) => this.onUnmuteRequested(b),
     "chat.message": (b: unknown) => this.chat.receive({ event: "chat.message", body: b }),
   };
@@ -436,8 +436,9 @@ export class Room extends Emitter<RoomEvents> {
     this.emit("blocked", { source: t.source, blocked, by: b.by });
   }
 
-  private onTakenAway(b: { track?: string }): void {
-    const t = this.publisher.byId(b.track);
+  /** By a moderator or with a role. That tracks end where we leave (for another room) is no loss. */
+  private onTakenAway(b: { track?: string; reason?: string }): void {
+    const t = b.reason === "unpublished" || b.reason === "forbidden" ? this.publisher.byId(b.track) : undefined;
     if (t) this.publisher.drop(t);
   }
 
@@ -485,8 +486,7 @@ export class Room extends Emitter<RoomEvents> {
   }
 }
 
-/** A first connection that takes longer than this is told, not waited for. */
-const CONNECT_MS = 20_000;
+const CONNECT_MS = 20_000; // a first connection that takes longer is told, not waited for
 
 function inTime<T>(work: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout>;
