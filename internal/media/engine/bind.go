@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"parley/internal/base/clock"
 	"parley/internal/media/plane"
 	"parley/internal/media/rtp"
@@ -18,9 +20,6 @@ func (e *Engine) bindNew(now clock.Time, l *leg, b []byte, h *rtp.Header, out *O
 	sect, layer, rtx := l.bySSRC(h.SSRC)
 	if sect < 0 {
 		sect, layer, rtx = l.byExtension(b, h)
-	}
-	if sect < 0 {
-		sect, layer, rtx = l.byMemory(h.SSRC)
 	}
 	if sect < 0 {
 		return nil
@@ -84,6 +83,11 @@ func (l *leg) byExtension(b []byte, h *rtp.Header) (sect int, layer uint8, rtx b
 		if sect < 0 {
 			return -1, 0, false
 		}
+	} else if i := l.remembered(h.SSRC); i >= 0 {
+		// The last packets of a section that has just been closed carry no MID any
+		// more and must not be taken for another section's.
+		b := l.known[i]
+		return l.recvSection(b.mid), b.layer, b.rtx
 	} else if sect = l.byPayloadType(h.PayloadType); sect < 0 {
 		return -1, 0, false
 	}
@@ -109,22 +113,17 @@ func (l *leg) byExtension(b []byte, h *rtp.Header) (sect int, layer uint8, rtx b
 	return -1, 0, false // simulcast without a known RID: wait for it
 }
 
-// byMemory looks for what the SSRC carried before it fell silent.
-func (l *leg) byMemory(ssrc uint32) (sect int, layer uint8, rtx bool) {
-	for _, b := range l.known {
-		if b.ssrc == ssrc {
-			return l.recvSection(b.mid), b.layer, b.rtx
-		}
-	}
-	return -1, 0, false
+// remembered returns the index of what the SSRC carried before, -1 if unknown.
+func (l *leg) remembered(ssrc uint32) int {
+	return slices.IndexFunc(l.known, func(b binding) bool { return b.ssrc == ssrc })
 }
 
 // byPayloadType returns the only section that receives this type, -1 if none or
-// several do.
+// several do. A section whose SSRCs are announced takes no others this way.
 func (l *leg) byPayloadType(pt uint8) int {
 	found := -1
 	for i := range l.media.Sections {
-		if r := l.media.Sections[i].Recv; r != nil {
+		if r := l.media.Sections[i].Recv; r != nil && !announced(r) {
 			if c, _ := codecOf(r.Codecs, pt); c != nil {
 				if found >= 0 {
 					return -1
@@ -134,6 +133,10 @@ func (l *leg) byPayloadType(pt uint8) int {
 		}
 	}
 	return found
+}
+
+func announced(r *plane.Recv) bool {
+	return slices.ContainsFunc(r.Layers, func(y plane.Layer) bool { return y.SSRC != 0 })
 }
 
 // rebind gives packets that waited for their track another chance.

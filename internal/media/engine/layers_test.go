@@ -10,6 +10,7 @@ import (
 	prtp "github.com/pion/rtp"
 
 	"parley/internal/media/plane"
+	"parley/internal/media/rtcp"
 )
 
 // simulcast publishes two encodings, told apart by RID or by SSRC, from shard 0.
@@ -194,6 +195,39 @@ func TestRenegotiationMovesSections(t *testing.T) {
 	}
 	if got := v.rtpGot(s.SSRC); len(got) != 11 || got[10].SequenceNumber != got[0].SequenceNumber+10 {
 		t.Fatalf("%v", seqs(got))
+	}
+}
+
+// TestLastPacketsOfAClosedSection carry no MID any more and a payload type that
+// only one open section is left for: they must not push that section's own
+// stream aside, with or without a BYE before them.
+func TestLastPacketsOfAClosedSection(t *testing.T) {
+	for _, bye := range []bool{false, true} {
+		r := newRoom(t, 1)
+		p := r.publisher(0, plane.Video, plane.Video)
+		camera, screen := p.publish("0", plane.Video, 7), p.publish("1", plane.Video, 8)
+		v := r.subscriber(0, 1, plane.Video)
+		s := v.subscribe(camera, plane.Subscription{})
+		camera.frame(true)
+		screen.frame(true)
+		r.run(time.Millisecond)
+		camera.noMID, screen.noMID = true, true
+		r.shards[0].RemoveTrack(r.now, screen.id, &r.outs[0])
+		m := p.media
+		m.Sections = append([]plane.Section(nil), m.Sections...)
+		m.Sections[1].Recv = nil
+		r.shards[0].ConfigureLeg(r.now, p.leg, m)
+		if bye {
+			r.shards[0].HandleRTCP(r.now, p.leg, rtcp.AppendBYE(rtcp.AppendRR(nil, 1, nil), screen.ssrc), &r.outs[0])
+		}
+		for range 10 {
+			screen.frame(false)
+			camera.frame(false)
+			r.run(time.Millisecond)
+		}
+		if got := v.rtpGot(s.SSRC); len(got) != 11 || got[10].SequenceNumber != got[0].SequenceNumber+10 {
+			t.Errorf("bye %v: %v", bye, seqs(got))
+		}
 	}
 }
 

@@ -85,7 +85,8 @@ func (e *Engine) handleBYE(now clock.Time, l *leg, p *rtcp.Packet) {
 		if !ok {
 			return
 		}
-		l.unremember(ssrc)
+		// What the SSRC carried stays remembered: its last packets may come behind
+		// the BYE and must not be taken for another section's.
 		st := l.find(ssrc)
 		if st == nil {
 			continue
