@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestAdmits(t *testing.T) {
+func TestA16_OriginsAdmitted(t *testing.T) {
 	list := []string{"https://app.example.org"}
 	for _, tc := range []struct {
 		name   string

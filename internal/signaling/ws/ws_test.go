@@ -251,7 +251,7 @@ func TestNoHelloInTimeIsClosed(t *testing.T) {
 	}
 }
 
-func TestUpgradeRefusals(t *testing.T) {
+func TestA16_ForeignOriginsAndOtherUpgradeRefusals(t *testing.T) {
 	r := newRig(t, func(w *Config, _ *session.Config) { w.Origin = origin.Policy{Allowed: []string{"https://app.example"}} })
 	for _, tc := range []struct {
 		name, origin, protocol string
