@@ -77,6 +77,12 @@ type stage struct {
 	out    bytes.Buffer
 	rooms
 	lives map[*control.Machine]*lives
+	had   map[ids.Session]held // media of those who are gone: facts about it may come late
+}
+
+type held struct {
+	ms   ids.MediaSession
+	conn ids.Connection
 }
 
 const epoch = clock.Time(time.Second)
@@ -130,6 +136,14 @@ func play(t *testing.T, script string) string {
 func (s *stage) do(line string) {
 	verb, rest, _ := strings.Cut(line, " ")
 	switch verb {
+	case "afresh":
+		s.afresh()
+	case "lease":
+		n, err := strconv.ParseUint(rest, 10, 64)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.step(control.Command{Method: control.LeaseLost, Params: control.Lease{Epoch: n}})
 	case "server":
 		s.server(rest)
 	case "person":
@@ -178,6 +192,36 @@ func (s *stage) server(rest string) {
 		}
 	}
 	s.m = control.NewMachine(s.cfg)
+}
+
+// afresh begins again with the same rules and people, for the other order.
+func (s *stage) afresh() {
+	s.cfg.IDs, s.now, s.doc, s.rooms, s.had = countedIDs(), epoch, nil, rooms{}, nil
+	if s.cfg.Inviter != nil {
+		s.cfg.Inviter = &codes{}
+	}
+	s.m = control.NewMachine(s.cfg)
+}
+
+// media is what a person has at the media side, or had last.
+func (s *stage) media(who ids.Session) held {
+	s.note(who)
+	h, ok := s.had[who]
+	if !ok {
+		s.t.Fatalf("%s had no media here", who)
+	}
+	return h
+}
+
+func (s *stage) note(who ids.Session) {
+	d := s.m.Device(who)
+	if d == nil || s.m.Conference().Media[d.MS] == nil {
+		return
+	}
+	if s.had == nil {
+		s.had = map[ids.Session]held{}
+	}
+	s.had[who] = held{d.MS, s.m.Conference().Media[d.MS].Conn}
 }
 
 // person declares who a name is: "person ana role=moderator as=ana via=whip".
@@ -229,11 +273,7 @@ func (s *stage) wait(d string) {
 // link plays the media side: "link ana connected".
 func (s *stage) link(rest string) {
 	who, state, _ := strings.Cut(rest, " ")
-	d := s.m.Device(s.people[who].Session)
-	if d == nil {
-		s.t.Fatalf("%s is not in the conference", who)
-	}
-	conn := s.m.Conference().Media[d.MS].Conn
+	conn := s.media(s.people[who].Session).conn
 	s.step(control.Command{Method: control.LinkChanged, Params: control.Link{Conn: conn, State: model.LinkState(state)}})
 }
 
@@ -248,7 +288,7 @@ func (s *stage) command(who, rest string) {
 	cmd := control.Command{Method: method, Caller: c}
 	switch method {
 	case "answered": // the media side accepted the open offer: sections and what they carry
-		n := control.Negotiated{MS: s.m.Device(c.Session).MS}
+		n := control.Negotiated{MS: s.media(c.Session).ms}
 		if err := json.Unmarshal([]byte(params), &n.Bound); err != nil {
 			s.t.Fatal(err)
 		}
@@ -257,7 +297,7 @@ func (s *stage) command(who, rest string) {
 		}
 		cmd.Method, cmd.Params = control.MediaNegotiated, n
 	case control.MediaRefused:
-		cmd.Params = control.Refused{MS: s.m.Device(c.Session).MS}
+		cmd.Params = control.Refused{MS: s.media(c.Session).ms}
 	case control.SessionSuspended, control.SessionResumed:
 		cmd.Params = control.Fact{}
 	case control.SessionClosed:
@@ -273,6 +313,7 @@ func (s *stage) command(who, rest string) {
 		cmd.Params, cmd.Dest = p, s.destination(p)
 	}
 	s.step(cmd)
+	s.note(c.Session)
 }
 
 func (s *stage) step(c control.Command) {
