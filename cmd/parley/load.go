@@ -25,6 +25,7 @@ type loadCmd struct {
 	Subscribers  int           `default:"10" help:"How many receive everything."`
 	Via          string        `enum:"whep,ws" default:"whep" help:"How subscribers join: whep or ws."`
 	Data         bool          `help:"With --via ws: a data channel each."`
+	Cut          bool          `help:"With --via ws: halfway, reset every WebSocket at once and watch them come back."`
 	OnlyCM       bool          `name:"only-cm" help:"Offer AES_CM_128_HMAC_SHA1_80 alone, as old clients do; otherwise GCM comes first."`
 	Idle         bool          `help:"Publishers join and send nothing: memory of idle subscribers."`
 	Codec        string        `enum:"VP8,VP9,H264,AV1" default:"VP8" help:"Video codec: VP8, VP9, H264 or AV1. The picture is made up, its framing is real."`
@@ -50,7 +51,7 @@ func (c *loadCmd) Run() error {
 	tty := isTerminal(os.Stderr)
 	cfg := load.Config{
 		URL: c.URL, Token: c.Token, Room: c.Room, Insecure: c.Insecure, Publishers: c.Publishers, Subscribers: c.Subscribers,
-		Via: c.Via, Codec: c.Codec, Data: c.Data, Audio: c.Audio, Video: c.Video, VideoBPS: c.VideoBitrate, AudioBPS: c.AudioBitrate,
+		Via: c.Via, Codec: c.Codec, Data: c.Data, Cut: c.Cut, Audio: c.Audio, Video: c.Video, VideoBPS: c.VideoBitrate, AudioBPS: c.AudioBitrate,
 		FPS: c.FPS, Simulcast: c.Simulcast, Sections: c.Sections, Warmup: c.Warmup, Duration: c.Duration,
 		JoinRate: c.JoinRate, ServerPID: c.ServerPID, Stats: c.Stats, OnlyCM: c.OnlyCM, Idle: c.Idle,
 		Progress: func(line string) {
@@ -102,6 +103,9 @@ func printReport(r *load.Report) {
 	row("measured", "%.1f s", r.Seconds)
 	row("packets", "%d published, %d received (%.0f/s, %.1f Mbit/s)", r.PacketsOut, r.PacketsIn, r.ForwardPerSec, r.PayloadMbitSec)
 	row("lost", "%d (%.4f %%) after repair, %d retransmitted", r.Lost, r.LossPercent, r.Retransmitted)
+	if x := r.Cut; x != nil {
+		row("cut", "%d of %d resumed, p50 %.0f ms, p95 %.0f ms, last %.0f ms, spread over %d slots of 50 ms", x.Resumed, x.Sockets, x.BackP50, x.BackP95, x.BackMax, x.Slots)
+	}
 	row("latency", "p50 %.2f ms, p95 %.2f ms, p99 %.2f ms", r.LatencyP50, r.LatencyP95, r.LatencyP99)
 	row("until socket", "p50 %.2f ms, p99 %.2f ms (without the receiver's own delay)", r.SocketP50, r.SocketP99)
 	row("join", "p50 %.0f ms, p95 %.0f ms; first packet p50 %.0f ms, p95 %.0f ms", r.JoinP50, r.JoinP95, r.FirstP50, r.FirstP95)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"parley/internal/base/ids"
@@ -14,11 +15,13 @@ type Config struct {
 	URL         string // of the server, "http://127.0.0.1:8080"
 	Token       string // bearer token; empty with --dev servers
 	Room        string
+	Rooms       int  // more than one: Room-1, Room-2, …, each with so many publishers and subscribers; 0 is 1
 	Insecure    bool // accept any HTTPS certificate
-	Publishers  int
-	Subscribers int
+	Publishers  int  // of each room
+	Subscribers int  // of each room
 	Via         string // how subscribers join: "whep" or "ws"
 	Data        bool   // with ws: a data channel too
+	Cut         bool   // with ws: in the middle of the measured part every WebSocket is reset at once
 	OnlyCM      bool   // offer AES_CM_128_HMAC_SHA1_80 alone
 	Idle        bool   // publishers join and send nothing
 	Codec       string // of video, one of Codecs; empty: the first
@@ -29,6 +32,8 @@ type Config struct {
 	FPS         int
 	Simulcast   bool // three layers by RID: quarter, half, full
 	Sections    int  // receiving sections of each kind per subscriber; 0: as many as publishers
+	Sample      int  // every how many-th received packet is decrypted, and its latency taken; 0 and 1: all
+	GRO         bool // let the kernel hand over runs of packets whole
 	Warmup      time.Duration
 	Duration    time.Duration // measured part
 	JoinRate    int           // joins a second
@@ -45,10 +50,16 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--url: %q is not http://HOST:PORT or https://HOST:PORT", c.URL)
 	case !ids.ValidName(c.Room):
 		return fmt.Errorf("--room: %q may have letters, digits, '-', '_' and '.', at most 64", c.Room)
-	case c.Publishers < 0 || c.Subscribers < 0 || c.Publishers+c.Subscribers == 0 || c.Publishers+c.Subscribers > 20000:
+	case c.Rooms < 0 || c.Rooms > 1000:
+		return fmt.Errorf("--rooms: %d is not 1 to 1000", c.Rooms)
+	case c.Sample < 0 || c.Sample > 1000:
+		return fmt.Errorf("--sample: %d is not 1 to 1000", c.Sample)
+	case c.Publishers < 0 || c.Subscribers < 0 || c.Publishers+c.Subscribers == 0 || (c.Publishers+c.Subscribers)*c.rooms() > 20000:
 		return fmt.Errorf("--publishers and --subscribers: 1 to 20000 together")
 	case c.Via != "whep" && c.Via != "ws":
 		return fmt.Errorf("--via: %q is not whep or ws", c.Via)
+	case c.Cut && c.Via != "ws":
+		return fmt.Errorf("--cut: is for --via ws")
 	case c.Codec != "" && !slices.Contains(Codecs, c.Codec):
 		return fmt.Errorf("--codec: %q is not one of %v", c.Codec, Codecs)
 	case c.Publishers > 0 && !c.Audio && !c.Video:
@@ -67,6 +78,16 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+func (c *Config) rooms() int { return max(c.Rooms, 1) }
+
+// room is where participant n of per a room belongs.
+func (c *Config) room(n, per int) string {
+	if c.rooms() == 1 {
+		return c.Room
+	}
+	return c.Room + "-" + strconv.Itoa(1+n/max(per, 1))
+}
+
 // Report is what a run found. Durations are in milliseconds.
 type Report struct {
 	Publishers     int      `json:"publishers"`
@@ -75,6 +96,7 @@ type Report struct {
 	Seconds        float64  `json:"seconds"`
 	PacketsOut     uint64   `json:"packetsPublished"`
 	PacketsIn      uint64   `json:"packetsReceived"`
+	PacketsLeast   uint64   `json:"packetsReceivedLeast"` // of any subscriber
 	BytesIn        uint64   `json:"bytesReceived"`
 	Lost           uint64   `json:"lost"`
 	LossPercent    float64  `json:"lossPercent"`
@@ -83,6 +105,8 @@ type Report struct {
 	LatencyP50     float64  `json:"latencyP50Ms"`
 	LatencyP95     float64  `json:"latencyP95Ms"`
 	LatencyP99     float64  `json:"latencyP99Ms"`
+	LatencyP999    float64  `json:"latencyP999Ms"`
+	Measured       uint64   `json:"latencySamples"`
 	SocketP50      float64  `json:"socketLatencyP50Ms"` // until the packet lay in the receiver's socket
 	SocketP99      float64  `json:"socketLatencyP99Ms"`
 	JoinP50        float64  `json:"joinP50Ms"`
@@ -98,9 +122,20 @@ type Report struct {
 	ServerWait     float64  `json:"serverWaitPercent"`    // of the time a thread was ready and had no core: others' load
 	GeneratorWait  float64  `json:"generatorWaitPercent"`
 	Server         *Server  `json:"server,omitempty"`
+	Cut            *Cut     `json:"cut,omitempty"`
 	Errors         []string `json:"errors,omitempty"`
 	ForwardPerSec  float64  `json:"forwardedPacketsPerSecond"`
 	PayloadMbitSec float64  `json:"receivedMbitPerSecond"`
+}
+
+// Cut is how those came back whose signalling was cut.
+type Cut struct {
+	Sockets int     `json:"sockets"`
+	Resumed int     `json:"resumed"`
+	BackP50 float64 `json:"backP50Ms"` // from the cut to the welcome
+	BackP95 float64 `json:"backP95Ms"`
+	BackMax float64 `json:"backMaxMs"`
+	Slots   int     `json:"backIn50MsSlots"` // so many of them had somebody coming back: a herd has one
 }
 
 // Server is what the server's own counters say about the measured part, and

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -23,9 +24,10 @@ const maxAnswer = 256 << 10
 
 // dialer joins peers to one room.
 type dialer struct {
-	cfg    *Config
-	client *http.Client
-	shared wire.Config // identity, handshakes, clock
+	cfg     *Config
+	client  *http.Client
+	sockets *http.Client // for WebSockets
+	shared  wire.Config  // identity, handshakes, clock
 }
 
 func newDialer(cfg *Config, shared wire.Config) *dialer {
@@ -33,7 +35,19 @@ func newDialer(cfg *Config, shared wire.Config) *dialer {
 		MaxIdleConnsPerHost: 32, MaxConnsPerHost: 64, IdleConnTimeout: 30 * time.Second,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: cfg.Insecure, MinVersion: tls.VersionTLS12}, // only with --insecure
 	}
-	return &dialer{cfg: cfg, shared: shared, client: &http.Client{Transport: t, Timeout: 30 * time.Second}}
+	// A WebSocket that is closed without a word is reset, not finished: what a
+	// lost network looks like to the server.
+	ws := t.Clone()
+	ws.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		if tc, ok := c.(*net.TCPConn); ok {
+			_ = tc.SetLinger(0)
+		}
+		return c, err
+	}
+	return &dialer{
+		cfg: cfg, shared: shared, client: &http.Client{Transport: t, Timeout: 30 * time.Second}, sockets: &http.Client{Transport: ws},
+	}
 }
 
 // offered is an offer on its way.
@@ -59,9 +73,9 @@ func (d *dialer) write(prev sdp.Session, creds ice.Creds, sections []sdp.OfferSe
 }
 
 // post sends an offer to WHIP or WHEP and returns the answer and its resource.
-func (d *dialer) post(ctx context.Context, kind string, o *offered) (*sdp.Accepted, string, error) {
+func (d *dialer) post(ctx context.Context, kind, room string, o *offered) (*sdp.Accepted, string, error) {
 	// One token may publish once from each device: every peer is a device.
-	url := strings.TrimSuffix(d.cfg.URL, "/") + "/" + kind + "/" + d.cfg.Room + "?device=load-" + ids.NewSecret().Reveal()[:12]
+	url := strings.TrimSuffix(d.cfg.URL, "/") + "/" + kind + "/" + room + "?device=load-" + ids.NewSecret().Reveal()[:12]
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(o.offer.SDP))
 	if err != nil {
 		return nil, "", err
@@ -113,7 +127,7 @@ func (d *dialer) remove(ctx context.Context, resource string) {
 // dial starts the wire of an accepted offer.
 func (d *dialer) dial(o *offered, a *sdp.Accepted, c wire.Config) (*wire.Peer, error) {
 	cfg := d.shared
-	cfg.OnRTP, cfg.OnRTCP, cfg.OnState, cfg.OnAge = c.OnRTP, c.OnRTCP, c.OnState, c.OnAge
+	cfg.OnRTP, cfg.OnRTCP, cfg.OnState, cfg.OnAge, cfg.OnSealed = c.OnRTP, c.OnRTCP, c.OnState, c.OnAge, c.OnSealed
 	cfg.Local = o.creds
 	cfg.Remote = ice.Creds{Ufrag: a.Remote.Ufrag, Pwd: a.Remote.Pwd.Reveal()}
 	cfg.DTLSClient = a.DTLSClient

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,9 @@ func secret(s string) ids.Secret { return ids.Secret(s) }
 
 // kept is how many sent packets a track remembers for retransmission.
 const kept = 512
+
+// golden spreads any number of points evenly over a circle.
+const golden = 0.6180339887498949
 
 // outTrack is one published layer.
 type outTrack struct {
@@ -86,7 +90,7 @@ func (r *runner) publish(ctx context.Context, n int) (*publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, res, err := r.dialer.post(ctx, "whip", o)
+	a, res, err := r.dialer.post(ctx, "whip", r.cfg.room(n, r.cfg.Publishers), o)
 	if err != nil {
 		return nil, err
 	}
@@ -126,15 +130,17 @@ func (p *publisher) plan(r *runner, n int, o *offered, a *sdp.Accepted) error {
 			t.src = NewSource(SourceConfig{
 				Audio: t.audio, Codec: t.codec.Name, Bitrate: max(bps, 6000), FPS: r.cfg.FPS, Seed: uint64(n*16 + i),
 			})
-			// Spread the publishers over a frame's time, as people do.
-			t.due = time.Duration(n) * 7919 * time.Microsecond % t.src.Interval()
+			// Spread the publishers of all rooms over a frame's time, as people do: all at
+			// one instant would measure the generator's own burst.
+			t.due = time.Duration(float64(t.src.Interval()) * math.Mod(float64(n)*golden, 1))
 			p.tracks = append(p.tracks, t)
 		}
 	}
 	return nil
 }
 
-// frame sends the next frame of t.
+// frame sends the next frame of t: sealed first, then sent back to back, so that
+// the stamp is taken a few microseconds before the packet leaves.
 func (p *publisher) frame(now clock.Time, t *outTrack) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,13 +150,14 @@ func (p *publisher) frame(now clock.Time, t *outTrack) {
 		t.ring[slot] = append(append(t.ring[slot][:0], p.hdr[:n]...), payload...)
 		t.hdrLen[slot] = uint16(n)
 		t.lastTS = ts
-		if p.peer.SendRTP(p.hdr[:n], payload) == nil {
+		if p.peer.QueueRTP(p.hdr[:n], payload) == nil {
 			p.packets.Add(1)
 			t.sent++
 			t.octets += uint64(len(payload))
 		}
 		t.seq++
 	})
+	_ = p.peer.Flush() // a peer that is gone shows elsewhere
 }
 
 func (p *publisher) header(t *outTrack, f rtp.Fields) int {

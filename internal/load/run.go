@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"sort"
@@ -241,16 +242,25 @@ func (r *runner) measure(ctx context.Context, base *serverStats) *Report {
 		before += p.packets.Load()
 	}
 	proc0, self0, own0, start := readProcess(r.cfg.ServerPID), readProcess(os.Getpid()), ownCPU(), time.Now()
-	for left := r.cfg.Duration; left > 0 && ctx.Err() == nil; left = r.cfg.Duration - time.Since(start) {
+	if r.cfg.Cut {
+		sleep(ctx, r.cfg.Duration/2)
+		r.cut()
+	}
+	for left := r.cfg.Duration - time.Since(start); left > 0 && ctx.Err() == nil; left = r.cfg.Duration - time.Since(start) {
 		sleep(ctx, min(left, time.Second))
 		r.say("measuring %.0f/%.0f s", min(time.Since(start), r.cfg.Duration).Seconds(), r.cfg.Duration.Seconds())
 	}
 	proc1, self1, own1, took := readProcess(r.cfg.ServerPID), readProcess(os.Getpid()), ownCPU(), time.Since(start)
 	last := r.stats(ctx, false)
 	rep := &Report{Publishers: len(r.pubs), Subscribers: len(r.subs), JoinsFailed: r.failed, Seconds: took.Seconds()}
+	rep.Cut = r.returned()
 	var lat, socket Histogram
+	rep.PacketsLeast = math.MaxUint64
 	for _, s := range r.subs {
 		s.end(rep, &lat, &socket)
+	}
+	if len(r.subs) == 0 {
+		rep.PacketsLeast = 0
 	}
 	for _, p := range r.pubs {
 		rep.PacketsOut += p.packets.Load()
@@ -314,8 +324,8 @@ func (r *runner) leave() {
 			}
 			p.Close()
 			if c != nil {
-				_ = c.conn.CloseNow()
 				c.cancel()
+				_ = c.socket().CloseNow()
 			}
 		})
 	}

@@ -39,6 +39,8 @@ type subscriber struct {
 	socket  Histogram     // the same until the packet lay in our socket
 	lay     time.Duration // how long the packet in hand had lain there; the peer's goroutine only
 	counted bool          // the measured part is running
+	sample  uint32        // every how many-th packet is opened
+	turn    uint32        // packets since the last that was
 	packets uint64
 	bytes   uint64
 	again   uint64
@@ -54,7 +56,6 @@ type inStream struct {
 	nacked  clock.Time
 	video   bool
 	nackOK  bool
-	highest uint16
 }
 
 // receive are the sections of a subscriber's offer.
@@ -75,19 +76,19 @@ func (r *runner) receive() []sdp.OfferSection {
 	return out
 }
 
-func (r *runner) subscribe(ctx context.Context, _ int) (*subscriber, error) {
+func (r *runner) subscribe(ctx context.Context, n int) (*subscriber, error) {
 	s := &subscriber{ssrc: ids.Random32(), streams: map[uint32]*inStream{}}
 	o, err := r.dialer.write(sdp.NewSession(uint64(ids.Random32()), ""), ice.NewCreds(), r.receive())
 	if err != nil {
 		return nil, err
 	}
 	s.asked = r.clock.Now()
-	a, res, err := r.dialer.post(ctx, "whep", o)
+	a, res, err := r.dialer.post(ctx, "whep", r.cfg.room(n, r.cfg.Subscribers), o)
 	if err != nil {
 		return nil, err
 	}
 	s.resource, s.media = res, a.Media
-	s.peer, err = r.dialer.dial(o, a, wire.Config{OnRTP: s.onRTP, OnAge: s.onAge, OnRTCP: func(clock.Time, []byte) {}})
+	s.peer, err = r.dialer.dial(o, a, r.receiving(s))
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +117,37 @@ func (s *subscriber) rtx(h *rtp.Header) (media uint32, ok bool) {
 	return 0, false
 }
 
+// receiving is what a subscriber's peer is told to do with packets.
+func (r *runner) receiving(s *subscriber) wire.Config {
+	s.sample = uint32(r.cfg.Sample)
+	c := wire.Config{OnRTP: s.onRTP, OnAge: s.onAge, OnRTCP: func(clock.Time, []byte) {}}
+	if s.sample > 1 {
+		c.OnSealed = s.onSealed
+	}
+	return c
+}
+
+// onSealed counts a packet by its header, which is not encrypted, unless it is
+// one of those to be opened: every so many-th, a stream's first and what is not
+// in its own place (a retransmission).
+func (s *subscriber) onSealed(_ clock.Time, b []byte) (open bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.turn++; s.turn >= s.sample {
+		s.turn = 0
+		return true
+	}
+	st := s.streams[binary.BigEndian.Uint32(b[8:])] // a packet that short does not get here
+	if st == nil {
+		return true
+	}
+	if st.Add(binary.BigEndian.Uint16(b[2:])) && s.counted {
+		s.packets++
+		s.bytes += uint64(len(b))
+	}
+	return false
+}
+
 func (s *subscriber) onAge(d time.Duration) { s.lay = d }
 
 // onRTP counts one packet.
@@ -127,14 +159,17 @@ func (s *subscriber) onRTP(now clock.Time, b []byte) {
 	payload := b[h.PayloadOff:h.PayloadEnd]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if media, ok := s.rtx(&h); ok {
+	st := s.streams[h.SSRC]
+	if st != nil {
+		// Known: nothing of what rtx would look through.
+	} else if media, ok := s.rtx(&h); ok {
 		if len(payload) < 2 {
 			return
 		}
 		h.SSRC, h.Seq, payload = media, binary.BigEndian.Uint16(payload), payload[2:]
 		s.again++
+		st = s.streams[media]
 	}
-	st := s.streams[h.SSRC]
 	if st == nil {
 		st = &inStream{ssrc: h.SSRC, video: h.PayloadType >= 90 && h.PayloadType != 111}
 		st.nackOK = st.video
@@ -146,7 +181,6 @@ func (s *subscriber) onRTP(now clock.Time, b []byte) {
 	if !st.Add(h.Seq) {
 		return
 	}
-	st.highest = h.Seq
 	if s.counted {
 		s.packets++
 		s.bytes += uint64(len(b))
@@ -209,9 +243,11 @@ func (s *subscriber) end(rep *Report, lat, socket *Histogram) {
 	defer s.mu.Unlock()
 	s.counted = false
 	rep.PacketsIn += s.packets
+	rep.PacketsLeast = min(rep.PacketsLeast, s.packets)
 	rep.BytesIn += s.bytes
 	rep.Retransmitted += s.again
 	rep.Streams += len(s.streams)
+	rep.Measured += s.latency.n
 	lat.Merge(&s.latency)
 	socket.Merge(&s.socket)
 	for _, st := range s.streams {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -22,19 +21,32 @@ import (
 	"parley/internal/worker/wire"
 )
 
-// wsClient is a subscriber's signalling over the WebSocket.
+// wsClient is a subscriber's signalling over the WebSocket. A connection that
+// is lost is made again and the session resumed; the media never hears of it.
 type wsClient struct {
-	conn   *websocket.Conn
+	r      *runner
 	cancel context.CancelFunc
+	needed chan api.MediaNeeded
+	seq    uint64 // of the last numbered frame; the reader's
 
-	mu      sync.Mutex // guards waiting
-	waiting map[string]chan *api.Response
-	needed  chan api.MediaNeeded
+	mu      sync.Mutex // guards what follows
+	conn    *websocket.Conn
+	resume  api.Resume
+	waiting map[string]asked
+	lost    time.Time     // when the connection was cut
+	back    time.Duration // from then to the welcome; 0: not yet
+}
+
+// asked is a request without its final answer; what was cut off is sent again.
+type asked struct {
+	req *api.Request
+	ch  chan *api.Response
 }
 
 // frame is any server frame, as far as this client looks.
 type frame struct {
 	Kind  string          `json:"kind"`
+	Seq   uint64          `json:"seq"`
 	T     json.RawMessage `json:"t"`
 	Event string          `json:"event"`
 	Body  json.RawMessage `json:"body"`
@@ -65,12 +77,23 @@ func (r *runner) dialWS(ctx context.Context) (*wsClient, error) {
 // dialOnce makes one attempt; again is what the server asks to be waited,
 // negative when there is no point in trying again.
 func (r *runner) dialOnce(ctx context.Context) (c *wsClient, again time.Duration, err error) {
-	url := "ws" + strings.TrimPrefix(strings.TrimSuffix(r.cfg.URL, "/"), "http") + "/ws"
-	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{
-		Subprotocols: []string{api.Subprotocol}, HTTPClient: &http.Client{Transport: r.dialer.client.Transport},
-	})
+	conn, w, again, err := r.hello(ctx, nil)
 	if err != nil {
-		return nil, 0, err
+		return nil, again, err
+	}
+	run, cancel := context.WithCancel(r.ctx)
+	c = &wsClient{r: r, conn: conn, cancel: cancel, waiting: map[string]asked{}, needed: make(chan api.MediaNeeded, 16)}
+	c.resume = api.Resume{Session: w.Session, Token: w.ResumeToken}
+	r.group.Go(func() { c.live(run) })
+	return c, 0, nil
+}
+
+// hello opens a connection and a session on it, or goes on with an old one.
+func (r *runner) hello(ctx context.Context, old *api.Resume) (conn *websocket.Conn, w *api.Welcome, again time.Duration, err error) {
+	url := "ws" + strings.TrimPrefix(strings.TrimSuffix(r.cfg.URL, "/"), "http") + "/ws"
+	conn, _, err = websocket.Dial(ctx, url, &websocket.DialOptions{Subprotocols: []string{api.Subprotocol}, HTTPClient: r.dialer.sockets})
+	if err != nil {
+		return nil, nil, 0, err
 	}
 	defer func() {
 		if err != nil {
@@ -78,16 +101,16 @@ func (r *runner) dialOnce(ctx context.Context) (c *wsClient, again time.Duration
 		}
 	}()
 	conn.SetReadLimit(1 << 20)
-	hello := api.Hello{Kind: "hello", Versions: []int{1}, Client: &api.Client{Name: "parley-load"}, Auth: &api.Auth{Token: r.cfg.Token, Name: "load"}}
+	hello := api.Hello{Kind: "hello", Versions: []int{1}, Client: &api.Client{Name: "parley-load"}, Auth: &api.Auth{Token: r.cfg.Token, Name: "load"}, Resume: old}
 	if err := send(ctx, conn, hello); err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	_, b, err := conn.Read(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	var f struct {
-		Kind  string
+		api.Welcome
 		Error *api.Error
 	}
 	if json.Unmarshal(b, &f) != nil || f.Kind != "welcome" {
@@ -95,12 +118,9 @@ func (r *runner) dialOnce(ctx context.Context) (c *wsClient, again time.Duration
 		if f.Error != nil && (f.Error.Code == 503 || f.Error.Code == 429) {
 			again = time.Duration(f.Error.RetryAfterMs) * time.Millisecond
 		}
-		return nil, again, fmt.Errorf("no welcome: %.200s", b)
+		return nil, nil, again, fmt.Errorf("no welcome: %.200s", b)
 	}
-	run, cancel := context.WithCancel(r.ctx)
-	c = &wsClient{conn: conn, cancel: cancel, waiting: map[string]chan *api.Response{}, needed: make(chan api.MediaNeeded, 16)}
-	r.group.Go(func() { c.read(run) })
-	return c, 0, nil
+	return conn, &f.Welcome, 0, nil
 }
 
 func send(ctx context.Context, conn *websocket.Conn, v any) error {
@@ -111,10 +131,81 @@ func send(ctx context.Context, conn *websocket.Conn, v any) error {
 	return conn.Write(ctx, websocket.MessageText, b)
 }
 
+// live reads, and comes back whenever the connection is lost, until ctx ends or
+// the server does not know the session any more.
+func (c *wsClient) live(ctx context.Context) {
+	for {
+		if c.read(ctx); ctx.Err() != nil {
+			return
+		}
+		for attempt := 0; ; attempt++ {
+			if !sleep(ctx, Backoff(attempt, rand.Float64())) {
+				return
+			}
+			again, err := c.comeBack(ctx)
+			if err == nil {
+				break
+			}
+			if again < 0 {
+				c.r.fail(fmt.Errorf("resume: %w", err))
+				return
+			}
+			if !sleep(ctx, again) {
+				return
+			}
+		}
+	}
+}
+
+// comeBack resumes the session on a new connection and says again what has no
+// answer yet.
+func (c *wsClient) comeBack(ctx context.Context) (again time.Duration, err error) {
+	step, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	c.mu.Lock()
+	old := c.resume
+	c.mu.Unlock()
+	old.LastSeq = c.seq
+	conn, w, again, err := c.r.hello(step, &old)
+	if err != nil {
+		return again, err
+	}
+	c.mu.Lock()
+	c.conn, c.resume = conn, api.Resume{Session: w.Session, Token: w.ResumeToken}
+	if !c.lost.IsZero() {
+		c.back = time.Since(c.lost)
+	}
+	var open []*api.Request
+	for _, a := range c.waiting {
+		open = append(open, a.req)
+	}
+	c.mu.Unlock()
+	for _, req := range open {
+		_ = send(step, conn, req) // a connection lost anew is the reader's to notice
+	}
+	return 0, nil
+}
+
+// cut resets the connection: it goes without a word to either end's program.
+func (c *wsClient) cut() {
+	c.mu.Lock()
+	c.lost, c.back = time.Now(), 0
+	conn := c.conn
+	c.mu.Unlock()
+	_ = conn.CloseNow() // with SO_LINGER 0, see newDialer
+}
+
+func (c *wsClient) socket() *websocket.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn
+}
+
 // read handles frames until the connection ends.
 func (c *wsClient) read(ctx context.Context) {
+	conn := c.socket()
 	for {
-		_, b, err := c.conn.Read(ctx)
+		_, b, err := conn.Read(ctx)
 		if err != nil {
 			return
 		}
@@ -122,9 +213,10 @@ func (c *wsClient) read(ctx context.Context) {
 		if json.Unmarshal(b, &f) != nil {
 			continue
 		}
+		c.seq = max(c.seq, f.Seq)
 		switch f.Kind {
 		case "ping":
-			_ = send(ctx, c.conn, map[string]any{"kind": "pong", "t": f.T})
+			_ = send(ctx, conn, map[string]any{"kind": "pong", "t": f.T})
 		case "response":
 			c.answered(b)
 		case "notify":
@@ -145,11 +237,11 @@ func (c *wsClient) answered(b []byte) {
 		return
 	}
 	c.mu.Lock()
-	ch := c.waiting[res.ID]
+	a := c.waiting[res.ID]
 	delete(c.waiting, res.ID)
 	c.mu.Unlock()
-	if ch != nil {
-		ch <- &res
+	if a.ch != nil {
+		a.ch <- &res
 	}
 }
 
@@ -162,11 +254,10 @@ func (c *wsClient) request(ctx context.Context, method, conf string, params, res
 	req := api.Request{Kind: "request", ID: ids.NewSecret().Reveal()[:20], Method: method, Conf: conf, Params: p}
 	ch := make(chan *api.Response, 1)
 	c.mu.Lock()
-	c.waiting[req.ID] = ch
+	c.waiting[req.ID] = asked{&req, ch}
+	conn := c.conn
 	c.mu.Unlock()
-	if err := send(ctx, c.conn, req); err != nil {
-		return err
-	}
+	_ = send(ctx, conn, req) // cut off, it is said again after the resume
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -188,7 +279,7 @@ func (r *runner) subscribeWS(ctx context.Context, n int) (*subscriber, error) {
 	}
 	s.ws = c
 	var joined api.JoinResult
-	err = c.request(ctx, api.ConferenceJoin, r.cfg.Room, api.JoinParams{
+	err = c.request(ctx, api.ConferenceJoin, r.cfg.room(n, r.cfg.Subscribers), api.JoinParams{
 		Device: fmt.Sprintf("load-%s", ids.NewSecret().Reveal()[:12]), Load: "1", Name: fmt.Sprintf("Load %d", n), Kind: "bot",
 	}, &joined)
 	if err != nil {
