@@ -29,12 +29,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // still is a media side on which nothing happens.
 type still struct{ plane.Plane }
 
-func (still) Open(plane.Open) (plane.Local, error) { return plane.Local{}, errors.New("no media") }
-func (still) Close(ids.Connection, string)         {}
-func (still) Unpublish(ids.Conference, ids.Track)  {}
-func (still) Mute(ids.Conference, ids.Track, bool) {}
-func (still) EndConference(ids.Conference)         {}
-func (still) Unsubscribe(ids.Subscription)         {}
+func (still) Open(plane.Open) (plane.Local, error)                        { return plane.Local{}, errors.New("no media") }
+func (still) Close(ids.Connection, string)                                {}
+func (still) Unpublish(ids.Conference, ids.Track)                         {}
+func (still) Mute(ids.Conference, ids.Track, bool)                        {}
+func (still) EndConference(ids.Conference)                                {}
+func (still) Contributors(ids.Conference, ids.Track, []plane.Contributor) {}
+func (still) Unsubscribe(ids.Subscription)                                {}
 func (still) Stats(ids.Connection) (plane.LinkStats, bool) {
 	return plane.LinkStats{RTT: time.Millisecond, BytesIn: 5, RemoteAddr: netip.MustParseAddrPort("192.0.2.7:9")}, true
 }

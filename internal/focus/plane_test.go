@@ -178,6 +178,8 @@ func (p *fakePlane) Unsubscribe(s ids.Subscription) {
 	p.note("unsubscribe")
 }
 
+func (p *fakePlane) Contributors(ids.Conference, ids.Track, []plane.Contributor) {}
+
 func (p *fakePlane) EndConference(c ids.Conference) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

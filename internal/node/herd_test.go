@@ -59,16 +59,16 @@ func (l *ledger) Restart(ids.Connection, plane.ICECreds) (plane.Local, error) {
 	l.broken.Add(1)
 	return plane.Local{}, nil
 }
-func (l *ledger) Close(ids.Connection, string)                        { l.broken.Add(1) }
-func (l *ledger) Publish(plane.Track) error                           { l.published.Add(1); return nil }
-func (l *ledger) Unpublish(ids.Conference, ids.Track)                 { l.broken.Add(1) }
-func (l *ledger) Mute(ids.Conference, ids.Track, bool)                { l.broken.Add(1) }
-func (l *ledger) Subscribe(plane.Subscription) error                  { return nil }
-func (l *ledger) Unsubscribe(ids.Subscription)                        { l.broken.Add(1) }
-func (l *ledger) EndConference(ids.Conference)                        {}
+func (l *ledger) Close(ids.Connection, string)                                { l.broken.Add(1) }
+func (l *ledger) Publish(plane.Track) error                                   { l.published.Add(1); return nil }
+func (l *ledger) Unpublish(ids.Conference, ids.Track)                         { l.broken.Add(1) }
+func (l *ledger) Mute(ids.Conference, ids.Track, bool)                        { l.broken.Add(1) }
+func (l *ledger) Subscribe(plane.Subscription) error                          { return nil }
+func (l *ledger) Unsubscribe(ids.Subscription)                                { l.broken.Add(1) }
+func (l *ledger) EndConference(ids.Conference)                                {}
 func (l *ledger) Contributors(ids.Conference, ids.Track, []plane.Contributor) {}
-func (l *ledger) SendData(ids.Connection, uint16, bool, []byte) error { return nil }
-func (l *ledger) Stats(ids.Connection) (s plane.LinkStats, ok bool)   { return s, false }
+func (l *ledger) SendData(ids.Connection, uint16, bool, []byte) error         { return nil }
+func (l *ledger) Stats(ids.Connection) (s plane.LinkStats, ok bool)           { return s, false }
 
 // site is one server process, as far as signalling goes.
 type site struct {

@@ -171,3 +171,6 @@ func (p *Pool) detachLocked(s *projection) {
 	home.mail.post(func(now clock.Time) { home.eng.RemoveRemote(now, src.id, at) })
 	here.mail.post(func(now clock.Time) { here.eng.RemoveTrack(now, src.id, &here.out) })
 }
+
+// Contributors tells who is in a mixed track. See plane.Plane.
+func (p *Pool) Contributors(ids.Conference, ids.Track, []plane.Contributor) {}

@@ -167,6 +167,18 @@ type Track struct {
 	CNAME  string // alias CNAME of the origin device, the same for all its tracks (rule C6)
 	SrcID  uint32 // conference-wide source id, published as src-id
 	Muted  bool
+	// Mixed tells that its packets name their contributors: their CSRC lists and
+	// mixer levels (RFC 6465) are carried on, and it is no speaker itself.
+	Mixed bool
+	// Keep asks for the source's own SSRC on every leg (translator, relay).
+	Keep bool
+}
+
+// Contributor is a source inside a mix, for SDES and BYE on its behalf (RFC
+// 3550, section 7.3).
+type Contributor struct {
+	SrcID uint32
+	CNAME string
 }
 
 // Subscription sends one track, or in a slot one of several tracks in turn, to
@@ -184,7 +196,10 @@ type Subscription struct {
 	Height   int    //
 	Priority int    // higher first
 	Paused   bool   //
-	Topology string // recipe; "" = the conference's
+	Topology string // recipe, see package topology; "" = "sfu"
+	// Anonymous sends the source under our own CNAME and without CSRC (RFC 7667,
+	// section 3.9).
+	Anonymous bool
 }
 
 // Event is what the media side tells control. Delivered from shard goroutines
@@ -258,6 +273,9 @@ type Plane interface {
 	Subscribe(Subscription) error
 	// Unsubscribe ends one; its SSRC gets a BYE and is not used again on that leg.
 	Unsubscribe(ids.Subscription)
+	// Contributors tells who is in a mixed track now; legs that get the track say
+	// so in SDES, and BYE for those who left.
+	Contributors(conf ids.Conference, track ids.Track, now []Contributor)
 	// EndConference drops everything of a conference.
 	EndConference(ids.Conference)
 	// SendData queues a message on a data channel of a link.
