@@ -22,6 +22,7 @@ import (
 	"parley/internal/conference/control"
 	"parley/internal/conference/info"
 	"parley/internal/conference/model"
+	"parley/internal/conference/notify"
 	"parley/internal/conference/policy"
 )
 
@@ -78,6 +79,9 @@ type stage struct {
 	rooms
 	lives map[*control.Machine]*lives
 	had   map[ids.Session]held // media of those who are gone: facts about it may come late
+
+	notifier *notify.Notifier // with a follower
+	follower *follower
 }
 
 type held struct {
@@ -157,7 +161,7 @@ func (s *stage) do(line string) {
 	case "bye":
 		s.step(control.Command{Method: control.TrackLost, Params: control.Heard{Track: ids.Track(rest)}})
 	default:
-		if s.elsewhere(verb, rest) {
+		if s.elsewhere(verb, rest) || s.following(line) {
 			return
 		}
 		who, ok := strings.CutSuffix(verb, ":")
@@ -197,6 +201,7 @@ func (s *stage) server(rest string) {
 // afresh begins again with the same rules and people, for the other order.
 func (s *stage) afresh() {
 	s.cfg.IDs, s.now, s.doc, s.rooms, s.had = countedIDs(), epoch, nil, rooms{}, nil
+	s.notifier, s.follower = nil, nil
 	if s.cfg.Inviter != nil {
 		s.cfg.Inviter = &codes{}
 	}
@@ -375,6 +380,7 @@ func (s *stage) tell(out *control.Output) {
 	}
 	s.watch()
 	s.document()
+	s.notices()
 	s.deliver(out)
 }
 
