@@ -21,6 +21,7 @@ type loadCmd struct {
 	Token        string        `env:"PARLEY_LOAD_TOKEN" placeholder:"TOKEN" help:"Access token, better given by the variable than on the command line."`
 	Insecure     bool          `help:"Accept a self-signed certificate."`
 	Room         string        `default:"load" help:"Conference to join."`
+	Rooms        int           `default:"1" help:"How many conferences, ROOM-1, ROOM-2 and so on, each with so many publishers and subscribers."`
 	Publishers   int           `default:"1" help:"How many publish, by WHIP."`
 	Subscribers  int           `default:"10" help:"How many receive everything."`
 	Via          string        `enum:"whep,ws" default:"whep" help:"How subscribers join: whep or ws."`
@@ -36,6 +37,8 @@ type loadCmd struct {
 	FPS          int           `name:"fps" default:"30" help:"Video frames per second."`
 	Simulcast    bool          `help:"Three layers by RID."`
 	Sections     int           `help:"Receiving sections of each kind; 0: as many as publishers."`
+	Sample       int           `default:"1" help:"Decrypt every N-th received packet and take its latency; the rest is counted by its header."`
+	GRO          bool          `name:"gro" help:"Receive runs of packets whole: cheaper here, and over loopback for the server too."`
 	Warmup       time.Duration `default:"2s" help:"Between the last join and the measured part."`
 	Duration     time.Duration `default:"10s" help:"Measured part."`
 	JoinRate     int           `default:"50" help:"Joins per second."`
@@ -50,7 +53,7 @@ func (c *loadCmd) Run() error {
 	defer stop()
 	tty := isTerminal(os.Stderr)
 	cfg := load.Config{
-		URL: c.URL, Token: c.Token, Room: c.Room, Insecure: c.Insecure, Publishers: c.Publishers, Subscribers: c.Subscribers,
+		URL: c.URL, Token: c.Token, Room: c.Room, Rooms: c.Rooms, Sample: c.Sample, GRO: c.GRO, Insecure: c.Insecure, Publishers: c.Publishers, Subscribers: c.Subscribers,
 		Via: c.Via, Codec: c.Codec, Data: c.Data, Cut: c.Cut, Audio: c.Audio, Video: c.Video, VideoBPS: c.VideoBitrate, AudioBPS: c.AudioBitrate,
 		FPS: c.FPS, Simulcast: c.Simulcast, Sections: c.Sections, Warmup: c.Warmup, Duration: c.Duration,
 		JoinRate: c.JoinRate, ServerPID: c.ServerPID, Stats: c.Stats, OnlyCM: c.OnlyCM, Idle: c.Idle,

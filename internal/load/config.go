@@ -15,10 +15,10 @@ type Config struct {
 	URL         string // of the server, "http://127.0.0.1:8080"
 	Token       string // bearer token; empty with --dev servers
 	Room        string
-	Rooms       int  // more than one: Room-1, Room-2, …, each with so many publishers and subscribers; 0 is 1
-	Insecure    bool // accept any HTTPS certificate
-	Publishers  int  // of each room
-	Subscribers int  // of each room
+	Rooms       int    // more than one: Room-1, Room-2, …, each with so many publishers and subscribers; 0 is 1
+	Insecure    bool   // accept any HTTPS certificate
+	Publishers  int    // of each room
+	Subscribers int    // of each room
 	Via         string // how subscribers join: "whep" or "ws"
 	Data        bool   // with ws: a data channel too
 	Cut         bool   // with ws: in the middle of the measured part every WebSocket is reset at once

@@ -96,3 +96,43 @@ func TestEveryCodecReadsAsItself(t *testing.T) {
 		}
 	}
 }
+
+// TestSampleCountsAll: what is opened for its latency and what is only counted
+// by its header add up to every packet, once.
+func TestSampleCountsAll(t *testing.T) {
+	r := &runner{cfg: &Config{Sample: 7}}
+	s := &subscriber{streams: map[uint32]*inStream{}, counted: true}
+	if r.receiving(s).OnSealed == nil {
+		t.Fatal("all would be opened")
+	}
+	opened := 0
+	for n := range 700 {
+		b := make([]byte, 60)
+		b[0], b[1], b[2], b[3], b[11] = 0x80, 96, byte(n>>8), byte(n), 9
+		for range 1 + n%2 { // every other twice
+			if s.onSealed(5, b) {
+				opened++
+				s.onRTP(5, b)
+			}
+		}
+	}
+	if s.packets != 700 || s.streams[9].Lost() != 0 || opened < 140 || opened > 160 {
+		t.Errorf("%d packets, %d lost, %d opened", s.packets, s.streams[9].Lost(), opened)
+	}
+	if (&runner{cfg: &Config{}}).receiving(s).OnSealed != nil {
+		t.Error("without sampling a packet might stay closed")
+	}
+}
+
+// TestRoomsAreFilledOneByOne: participant n of a kind belongs to the room of its turn.
+func TestRoomsAreFilledOneByOne(t *testing.T) {
+	c := Config{Room: "load", Rooms: 3}
+	for n, want := range map[int]string{0: "load-1", 9: "load-1", 10: "load-2", 29: "load-3"} {
+		if got := c.room(n, 10); got != want {
+			t.Errorf("%d is in %s, want %s", n, got, want)
+		}
+	}
+	if one := (&Config{Room: "load"}).room(5, 10); one != "load" {
+		t.Error(one)
+	}
+}

@@ -19,6 +19,9 @@ import (
 // joinTimeout is how long one join may take before it counts as failed.
 const joinTimeout = 20 * time.Second
 
+// feedbackEvery is how often subscribers look for what to ask for again.
+const feedbackEvery = 20 * time.Millisecond
+
 // settleTime is for the server to notice what ended before its memory is read.
 const settleTime = 500 * time.Millisecond
 
@@ -32,6 +35,8 @@ type runner struct {
 	clock  *clock.System
 	dialer *dialer
 	group  sync.WaitGroup
+	loop   *wire.Loop // nil where there is none: a goroutine for each peer
+	round  int        // of feedback
 
 	mu     sync.Mutex // guards all below
 	pubs   []*publisher
@@ -53,9 +58,14 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	run, cancel := context.WithCancel(ctx)
 	r := &runner{cfg: &cfg, ctx: run, clock: clock.NewSystem()}
+	if r.loop, err = wire.NewLoop(r.clock, cfg.GRO); err == nil {
+		// The loop keeps its P while it waits; joins and timers need another.
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1))
+		r.group.Go(func() { r.loop.Run(run, r.due()) })
+	}
 	r.dialer = newDialer(&cfg, wire.Config{
 		Identity: identity, Handshakes: dtls.NewPool(dtls.Limits{}), Clock: r.clock, CheckInterval: 30 * time.Millisecond,
-		OnlyCM: cfg.OnlyCM,
+		OnlyCM: cfg.OnlyCM, Loop: r.loop,
 	})
 	defer func() {
 		r.leave()
@@ -87,11 +97,16 @@ func (r *runner) fail(err error) {
 
 // connect runs a peer and waits until media may flow.
 func (r *runner) connect(ctx context.Context, p *wire.Peer) error {
-	r.group.Go(func() {
-		if err := p.Run(r.ctx); err != nil && !errors.Is(err, wire.ErrClosed) && r.ctx.Err() == nil {
+	over := func(err error) {
+		if err != nil && !errors.Is(err, wire.ErrClosed) && r.ctx.Err() == nil {
 			r.fail(err)
 		}
-	})
+	}
+	if r.loop != nil {
+		r.loop.Add(p, over)
+	} else {
+		r.group.Go(func() { over(p.Run(r.ctx)) })
+	}
 	select {
 	case <-p.Connected():
 		return nil
@@ -105,10 +120,10 @@ func (r *runner) connect(ctx context.Context, p *wire.Peer) error {
 
 // joinAll joins publishers first, then subscribers, at the wanted rate.
 func (r *runner) joinAll(ctx context.Context) {
-	if r.cfg.Publishers > 0 && !r.cfg.Idle {
-		r.group.Go(r.pace)
+	if r.loop == nil {
+		r.group.Go(r.tick)
 	}
-	r.joinMany(ctx, "publishers", r.cfg.Publishers, func(ctx context.Context, n int) error {
+	r.joinMany(ctx, "publishers", r.cfg.Publishers*r.cfg.rooms(), func(ctx context.Context, n int) error {
 		p, err := r.publish(ctx, n)
 		if err == nil {
 			r.mu.Lock()
@@ -117,7 +132,7 @@ func (r *runner) joinAll(ctx context.Context) {
 		}
 		return err
 	})
-	r.joinMany(ctx, "subscribers", r.cfg.Subscribers, func(ctx context.Context, n int) error {
+	r.joinMany(ctx, "subscribers", r.cfg.Subscribers*r.cfg.rooms(), func(ctx context.Context, n int) error {
 		join := r.subscribe
 		if r.cfg.Via == "ws" {
 			join = r.subscribeWS
@@ -130,7 +145,6 @@ func (r *runner) joinAll(ctx context.Context) {
 		}
 		return err
 	})
-	r.group.Go(r.feedback)
 }
 
 func (r *runner) joinMany(ctx context.Context, what string, n int, join func(context.Context, int) error) {
@@ -168,55 +182,77 @@ func (r *runner) joinMany(ctx context.Context, what string, n int, join func(con
 	g.Wait()
 }
 
-// pace sends every publisher's frames in time, all from one goroutine.
-func (r *runner) pace() {
-	start := r.clock.Now()
-	var nextSR clock.Time
+// tick calls what is due without a loop to do it.
+func (r *runner) tick() {
+	due := r.due()
 	for r.ctx.Err() == nil {
 		now := r.clock.Now()
-		r.mu.Lock()
-		pubs := r.pubs
-		r.mu.Unlock()
-		wait := 20 * time.Millisecond
-		for _, p := range pubs {
-			for _, t := range p.tracks {
-				at := now.Sub(start)
-				if t.due < at-time.Second { // joined late, or the machine slept: no burst to catch up
-					t.due = at
-				}
-				for t.due <= at {
-					p.frame(r.clock.Now(), t)
-					t.due += t.src.Interval()
-				}
-				wait = min(wait, t.due-at)
-			}
-			if now >= nextSR {
-				p.report(now, r.clock.Anchor())
-			}
-		}
-		if now >= nextSR {
-			nextSR = now.Add(time.Second)
-		}
-		sleep(r.ctx, wait)
+		sleep(r.ctx, min(due(now).Sub(now), feedbackEvery))
 	}
 }
 
-// feedback repairs and reports for all subscribers.
-func (r *runner) feedback() {
-	var n int
-	for sleep(r.ctx, 20*time.Millisecond) {
-		now := r.clock.Now()
-		r.mu.Lock()
-		subs := r.subs
-		r.mu.Unlock()
-		for i, s := range subs {
-			s.repair(now)
-			if n%50 == i%50 { // each once a second, spread over it
-				s.report()
-			}
+// due returns what sends all publishers' frames in time and all subscribers'
+// feedback; it says when it has something to do next.
+func (r *runner) due() func(now clock.Time) clock.Time {
+	start := r.clock.Now()
+	var next, feedback, report clock.Time
+	return func(now clock.Time) clock.Time {
+		if now < next {
+			return next
 		}
-		n++
+		if now >= feedback {
+			r.feedback(now)
+			feedback = now.Add(feedbackEvery)
+		}
+		sr := now >= report
+		if sr {
+			report = now.Add(time.Second)
+		}
+		next = min(feedback, r.pace(now, start, sr))
+		return next
 	}
+}
+
+// pace sends the frames that are due and says when the next is.
+func (r *runner) pace(now, start clock.Time, sr bool) clock.Time {
+	next := now.Add(feedbackEvery)
+	if r.cfg.Idle {
+		return next
+	}
+	r.mu.Lock()
+	pubs := r.pubs
+	r.mu.Unlock()
+	at := now.Sub(start)
+	for _, p := range pubs {
+		for _, t := range p.tracks {
+			if t.due < at-time.Second { // joined late, or the machine slept: no burst to catch up
+				t.due += (at - t.due) / t.src.Interval() * t.src.Interval()
+			}
+			for t.due <= at {
+				p.frame(r.clock.Now(), t)
+				t.due += t.src.Interval()
+			}
+			next = min(next, start.Add(t.due))
+		}
+		if sr {
+			p.report(now, r.clock.Anchor())
+		}
+	}
+	return next
+}
+
+// feedback repairs and reports for all subscribers.
+func (r *runner) feedback(now clock.Time) {
+	r.mu.Lock()
+	subs := r.subs
+	r.mu.Unlock()
+	for i, s := range subs {
+		s.repair(now)
+		if r.round%50 == i%50 { // each once a second, spread over it
+			s.report()
+		}
+	}
+	r.round++
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -279,6 +315,7 @@ func (r *runner) measure(ctx context.Context, base *serverStats) *Report {
 
 func (r *runner) finish(rep *Report, lat *Histogram, took time.Duration, cpu, own float64, rss uint64) {
 	rep.LatencyP50, rep.LatencyP95, rep.LatencyP99 = ms(lat.Quantile(.5)), ms(lat.Quantile(.95)), ms(lat.Quantile(.99))
+	rep.LatencyP999 = ms(lat.Quantile(.999))
 	rep.JoinP50, rep.JoinP95 = ms(quantile(r.joins, .5)), ms(quantile(r.joins, .95))
 	var first []time.Duration
 	for _, s := range r.subs {

@@ -50,12 +50,12 @@ type subscriber struct {
 
 type inStream struct {
 	Stream
-	ssrc    uint32
-	base    uint64 // packets and losses before the measured part
-	lost    uint64
-	nacked  clock.Time
-	video   bool
-	nackOK  bool
+	ssrc   uint32
+	base   uint64 // packets and losses before the measured part
+	lost   uint64
+	nacked clock.Time
+	video  bool
+	nackOK bool
 }
 
 // receive are the sections of a subscriber's offer.

@@ -13,12 +13,10 @@ import (
 	"github.com/coder/websocket"
 
 	"parley/api"
-	"parley/internal/base/clock"
 	"parley/internal/base/ids"
 	"parley/internal/media/plane"
 	"parley/internal/media/sdp"
 	"parley/internal/transport/ice"
-	"parley/internal/worker/wire"
 )
 
 // wsClient is a subscriber's signalling over the WebSocket. A connection that
@@ -339,7 +337,7 @@ func (g *negotiation) offer(ctx context.Context, need api.MediaNeeded) error {
 	g.s.media = a.Media
 	g.s.mu.Unlock()
 	if g.s.peer == nil {
-		g.s.peer, err = g.r.dialer.dial(o, a, wire.Config{OnRTP: g.s.onRTP, OnAge: g.s.onAge, OnRTCP: func(clock.Time, []byte) {}})
+		g.s.peer, err = g.r.dialer.dial(o, a, g.r.receiving(g.s))
 	}
 	return err
 }

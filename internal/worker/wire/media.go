@@ -10,8 +10,7 @@ import (
 )
 
 // handle takes one datagram; plain is memory for what it holds.
-func (p *Peer) handle(b, plain []byte) {
-	now := p.cfg.Clock.Now()
+func (p *Peer) handle(now clock.Time, b, plain []byte) {
 	kind, _ := demux.Classify(b)
 	switch kind {
 	case demux.STUN:
@@ -123,6 +122,9 @@ func (p *Peer) install(k dtls.Keys) error {
 }
 
 func (p *Peer) handleMedia(now clock.Time, kind demux.Kind, b, plain []byte) {
+	if kind == demux.RTP && p.cfg.OnSealed != nil && !p.cfg.OnSealed(now, b) {
+		return
+	}
 	p.mu.Lock()
 	if p.recv == nil {
 		p.mu.Unlock()
@@ -159,6 +161,46 @@ func (p *Peer) SendRTP(header, payload []byte) error {
 		p.stats.RTPOut++
 		return p.send.SealRTP(dst, header, payload)
 	})
+}
+
+// QueueRTP seals one packet for [Peer.Flush].
+func (p *Peer) QueueRTP(header, payload []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.send == nil {
+		return ErrNotConnected
+	}
+	if p.used == len(p.queue) {
+		p.queue = append(p.queue, make([]byte, 0, largest))
+	}
+	out, err := p.send.SealRTP(p.queue[p.used][:0], header, payload)
+	if err != nil {
+		return err
+	}
+	p.queue[p.used] = out
+	p.used++
+	p.stats.RTPOut++
+	p.stats.BytesOut += uint64(len(out))
+	return nil
+}
+
+// Flush sends what was queued: a picture's packets back to back, each a datagram
+// of its own.
+func (p *Peer) Flush() (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := p.queue[:p.used]
+	p.used = 0
+	c := p.conn()
+	if m, ok := c.(interface{ writeAll([][]byte) error }); ok {
+		return m.writeAll(out)
+	}
+	for _, b := range out {
+		if e := c.write(b); e != nil {
+			err = e
+		}
+	}
+	return err
 }
 
 // SendRTCP seals and sends one compound packet.
