@@ -45,5 +45,6 @@ require (
 	github.com/thesyncim/gopus v0.1.2
 	github.com/wlynxg/anet v0.0.5 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/image v0.47.0
 	google.golang.org/protobuf v1.36.12 // indirect
 )
