@@ -13,9 +13,12 @@ import (
 	"parley/internal/transport/tcp"
 )
 
-// leg is one link with its names. Indexed by LegID; nil slots are free.
+// leg is one link with its names. Indexed by LegID; nil slots are free. It is
+// either a WebRTC link or carried by something else.
 type leg struct {
 	*link.Link
+	carrier carrier
+
 	id    graph.LegID
 	conf  ids.Conference
 	conn  ids.Connection
@@ -72,11 +75,7 @@ func (w *Worker) openLeg(now clock.Time, id graph.LegID, o plane.Open, local ice
 		cfg.Data = w.dataConfig(l, o)
 	}
 	l.Link = link.New(now, uint32(id), cfg)
-	for int(id) >= len(w.legs) {
-		w.legs = append(w.legs, nil)
-	}
-	w.legs[id] = l
-	w.live++
+	w.place(l)
 	w.table.AddUfrag(local.Ufrag, demux.Handle(id))
 	w.eng.OpenLeg(now, engine.LegConfig{Leg: id, Conf: o.Conf, Conn: o.Conn})
 	w.tickLeg(now, l)
@@ -101,6 +100,10 @@ func (w *Worker) dataConfig(l *leg, o plane.Open) *link.DataConfig {
 
 // tickLeg asks the link what is due and puts its next wish into the timers.
 func (w *Worker) tickLeg(now clock.Time, l *leg) {
+	if l.carrier != nil {
+		w.timers.want(l.id, l.carrier.tick(w, now))
+		return
+	}
 	w.timers.want(l.id, l.Tick(now))
 }
 
@@ -113,7 +116,7 @@ func (w *Worker) configure(now clock.Time, id graph.LegID, m plane.LegMedia) {
 
 func (w *Worker) restart(now clock.Time, id graph.LegID, local ice.Creds, remote plane.ICECreds) {
 	l := w.leg(id)
-	if l == nil {
+	if l == nil || l.Link == nil {
 		return
 	}
 	w.table.AddUfrag(local.Ufrag, demux.Handle(id))
@@ -121,7 +124,7 @@ func (w *Worker) restart(now clock.Time, id graph.LegID, local ice.Creds, remote
 }
 
 func (w *Worker) sendData(id graph.LegID, channel uint16, binary bool, data []byte) {
-	if l := w.leg(id); l != nil && l.SendData(channel, binary, data) != nil {
+	if l := w.leg(id); l != nil && (l.Link == nil || l.SendData(channel, binary, data) != nil) {
 		w.count.DataRefused++
 	}
 }
@@ -134,22 +137,37 @@ func (w *Worker) closeLeg(now clock.Time, id graph.LegID, reason string) {
 		return
 	}
 	w.eng.CloseLeg(now, id, &w.out)
-	w.sealOut() // it leaves with the turn: a conference that ends is one system call
+	w.sealOut(now) // it leaves with the turn: a conference that ends is one system call
+	if l.carrier != nil {
+		l.carrier.close(w, now)
+	} else {
+		w.closeLink(now, l, reason)
+	}
+	w.timers.drop(id)
+	w.legs[id] = nil
+	w.live--
+}
+
+// closeLink ends a WebRTC link.
+func (w *Worker) closeLink(now clock.Time, l *leg, reason string) {
 	for _, u := range l.Ufrags() {
 		w.table.RemoveUfrag(u)
 	}
 	l.Close(now, reason)
-	w.table.Remove(demux.Handle(id))
-	w.closeTCP(id)
-	w.timers.drop(id)
-	w.legs[id] = nil
-	w.live--
+	w.table.Remove(demux.Handle(l.id))
+	w.closeTCP(l.id)
 }
 
 func (w *Worker) stats(id graph.LegID, conn ids.Connection) (plane.LinkStats, bool) {
 	l := w.leg(id)
 	if l == nil || l.conn != conn {
 		return plane.LinkStats{}, false
+	}
+	if l.carrier != nil {
+		var s plane.LinkStats
+		l.carrier.stats(&s)
+		w.eng.LegStats(id, &s)
+		return s, true
 	}
 	st, _ := l.State()
 	p, _ := l.Path()

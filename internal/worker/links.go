@@ -36,13 +36,9 @@ func (p *Pool) Open(o plane.Open) (plane.Local, error) {
 		p.dropConfLocked(c)
 		return plane.Local{}, err
 	}
-	e := &entry{
-		conf: c, conn: o.Conn, shard: shard, leg: graph.LegID(p.home[shard].legIDs.get()),
-		ufrags: []string{creds.Ufrag}, origin: o.Origin, trusted: o.Trusted, halfOpen: true,
-	}
-	p.links[o.Conn], c.links[o.Conn], p.ufrags[creds.Ufrag] = e, e, e
-	p.home[shard].links++
-	c.onShard[shard]++
+	e := p.recordLocked(c, o.Conn, shard)
+	e.ufrags, e.origin, e.trusted, e.halfOpen = []string{creds.Ufrag}, o.Origin, o.Trusted, true
+	p.ufrags[creds.Ufrag] = e
 	w := p.shards[shard]
 	w.mail.post(func(now clock.Time) { w.openLeg(now, e.leg, o, creds) })
 	return p.local(shard, creds), nil
@@ -133,7 +129,7 @@ func (p *Pool) Restart(conn ids.Connection, remote plane.ICECreds) (plane.Local,
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.links[conn]
-	if e == nil {
+	if e == nil || len(e.ufrags) == 0 {
 		return plane.Local{}, unknownConnection()
 	}
 	if err := p.readyLocked(e.shard); err != nil {

@@ -3,6 +3,7 @@ package worker
 import (
 	"net/netip"
 
+	"parley/internal/base/clock"
 	"parley/internal/media/graph"
 	"parley/internal/transport/ice"
 	"parley/internal/transport/tcp"
@@ -21,7 +22,7 @@ type sealer struct {
 }
 
 // sendBatch seals what the engine made, leg by leg, into the outbox.
-func (w *Worker) sendBatch(b *graph.Batch) {
+func (w *Worker) sendBatch(now clock.Time, b *graph.Batch) {
 	for sends := b.Sends; len(sends) > 0; {
 		id := sends[0].Leg
 		n := 1
@@ -31,6 +32,10 @@ func (w *Worker) sendBatch(b *graph.Batch) {
 		run := sends[:n]
 		sends = sends[n:]
 		l := w.leg(id)
+		if l != nil && l.carrier != nil {
+			l.carrier.send(w, now, b, run)
+			continue
+		}
 		if l == nil || !l.CanSend() {
 			w.count.Unsendable += uint64(n)
 			continue

@@ -159,10 +159,10 @@ func (w *Worker) turn(n int) {
 			w.tickLeg(now, l)
 		}
 	}
-	w.emit()
+	w.emit(now)
 	// The engine's ticks (reports, NACK, pacing) come last: what arrived goes out first.
 	w.engNext = w.eng.Tick(now, &w.out)
-	w.emit()
+	w.emit(now)
 }
 
 // mailbox carries out what other goroutines left.
@@ -183,8 +183,8 @@ func (w *Worker) mailbox(now clock.Time) {
 }
 
 // emit sends what the engine put out, and empties it.
-func (w *Worker) emit() {
-	w.sealOut()
+func (w *Worker) emit(now clock.Time) {
+	w.sealOut(now)
 	for i, c := range w.out.Cross {
 		w.out.Cross[i] = nil
 		if c.To < 0 || int(c.To) >= len(w.peers) {
@@ -203,9 +203,9 @@ func (w *Worker) emit() {
 }
 
 // sealOut puts what the engine wants sent into the outbox.
-func (w *Worker) sealOut() {
+func (w *Worker) sealOut(now clock.Time) {
 	if len(w.out.Batch.Sends) > 0 {
-		w.sendBatch(&w.out.Batch)
+		w.sendBatch(now, &w.out.Batch)
 	}
 	w.out.Batch.Reset()
 }
@@ -230,7 +230,7 @@ func (w *Worker) stop() {
 		c(now)
 	}
 	w.out.Cross = w.out.Cross[:0]
-	w.emit()
+	w.emit(now)
 	if w.spare != nil {
 		w.spare.Release()
 		w.spare = nil

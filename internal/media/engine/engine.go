@@ -111,6 +111,9 @@ func (c *conference) recipe(name string) topology.Recipe {
 	return r
 }
 
+// noCNAME stands in until a leg is configured: an SDES item must name something.
+const noCNAME = "parley"
+
 // OpenLeg implements [API].
 func (e *Engine) OpenLeg(now clock.Time, c LegConfig) {
 	if e.leg(c.Leg) != nil {
@@ -121,7 +124,7 @@ func (e *Engine) OpenLeg(now clock.Time, c LegConfig) {
 	}
 	conf := e.conference(c.Conf)
 	conf.legs++
-	l := &leg{cfg: c, conf: conf, ssrc: e.cfg.Random32(), heapAt: -1}
+	l := &leg{cfg: c, conf: conf, ssrc: e.cfg.Random32(), heapAt: -1, media: plane.LegMedia{CNAME: noCNAME}}
 	l.egress = stream.Egress{Leg: c.Leg, Env: &e.env}
 	e.legs[c.Leg] = l
 }

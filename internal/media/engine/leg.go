@@ -92,7 +92,7 @@ func (e *Engine) ConfigureLeg(now clock.Time, id graph.LegID, m plane.LegMedia) 
 	if l == nil {
 		return
 	}
-	m.CNAME = cmp.Or(m.CNAME, "parley") // an SDES item must name something
+	m.CNAME = cmp.Or(m.CNAME, noCNAME)
 	l.media = m
 	l.relocate()
 	l.ids, l.useTWCC, l.useREMB = legExts{}, false, false
