@@ -49,6 +49,7 @@ type Policy struct {
 	FloorAlgorithm string   `json:"floorAlgorithm,omitempty"` // moderator-controlled, FCFS
 	MaxFloorUsers  *int     `json:"maxFloorUsers,omitempty"`
 	FloorMutes     *bool    `json:"floorMutes,omitempty"` // media of a floor's label is heard from its holders only
+	FloorChair     *string  `json:"floorChair,omitempty"` // user who grants, denies and revokes beside the moderators; "": nobody
 	Floors         []string `json:"floors,omitempty"`     // labels with a floor, e.g. "a0", "s0"
 	Topology       string   `json:"topology,omitempty"`
 }

@@ -99,6 +99,6 @@ var commands = map[string]bool{
 	api.ConferenceStart: true, api.ConferenceEnd: true, api.ConferenceLock: true, api.ConferenceUnlock: true, api.PolicySet: true,
 	api.ParticipantExpel: true, api.ParticipantSetRole: true, api.ParticipantInvite: true, api.ParticipantTransfer: true,
 	api.LobbyAdmit: true, api.LobbyReject: true, api.TrackMute: true, api.TrackUnmute: true, api.TrackUnpublish: true,
-	api.HandLower: true, api.LayoutSet: true, api.FloorGrant: true, api.FloorDeny: true, api.FloorRevoke: true, api.FloorRelease: true,
+	api.MediaRestartICE: true, api.HandLower: true, api.LayoutSet: true, api.FloorGrant: true, api.FloorDeny: true, api.FloorRevoke: true, api.FloorRelease: true,
 	api.SidebarCreate: true, api.SidebarEnd: true, api.RecordingStart: true, api.RecordingStop: true, api.DeviceRemove: true, api.ChatSend: true,
 }

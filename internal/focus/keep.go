@@ -199,6 +199,7 @@ func Overlay(a, b api.Policy) api.Policy {
 	over(&a.OneScreen, b.OneScreen)
 	over(&a.MaxFloorUsers, b.MaxFloorUsers)
 	over(&a.FloorMutes, b.FloorMutes)
+	over(&a.FloorChair, b.FloorChair)
 	if b.FloorAlgorithm != "" {
 		a.FloorAlgorithm = b.FloorAlgorithm
 	}

@@ -7,6 +7,7 @@ import (
 
 	"parley/internal/base/clock"
 	"parley/internal/base/ids"
+	"parley/internal/conference/control"
 	"parley/internal/conference/model"
 	"parley/internal/media/plane"
 	"parley/internal/media/sdp"
@@ -240,7 +241,9 @@ func (l *leg) need(now clock.Time, after time.Duration, why string) {
 	if at := now.Add(after); l.needAt.IsZero() || at < l.needAt {
 		l.needAt = at
 	}
-	if l.needWhy != "subscribe" {
+	switch {
+	case l.needWhy == control.ReasonRestart: // that the client must know
+	case l.needWhy != "subscribe" || why == control.ReasonRestart:
 		l.needWhy = why
 	}
 }

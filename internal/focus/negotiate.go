@@ -324,7 +324,7 @@ func (r *room) tellNeeds(l *leg) {
 	l.needAt, l.needWhy = 0, ""
 	forced := l.forced
 	l.forced = false
-	if l.dev.Subscribe == "slots" || !l.lacking() && !forced {
+	if !forced && (l.dev.Subscribe == "slots" || !l.lacking()) {
 		return
 	}
 	n := r.needs(l)

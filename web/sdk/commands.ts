@@ -20,6 +20,8 @@ export interface Policy {
   maxFloorUsers?: number;
   /** Media of a floor's label is heard from its holders only. */
   floorMutes?: boolean;
+  /** User who grants, denies and revokes beside the moderators. */
+  floorChair?: string;
   /** Labels with a floor, for instance "a0". */
   floors?: string[];
   topology?: string;

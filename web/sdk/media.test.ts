@@ -134,6 +134,15 @@ describe("media session", () => {
     m.close();
   });
 
+  test("a restart that the server wants is an offer of new credentials", async () => {
+    const { m, offers, methods } = setup(ok);
+    await m.negotiate();
+    await m.need({ ms: m.ms, audio: 0, video: 0, rev: 1, reason: "ice-restart" });
+    expect(methods).toEqual(["media.offer", "media.offer"]);
+    expect(offers[1]!.sdp).toContain("restart");
+    m.close();
+  });
+
   test("ending a source stops its section", async () => {
     const { m, pc, offers } = setup(ok);
     m.send({ cid: "c", source: "screen", kind: "video", track: null });

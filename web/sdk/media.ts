@@ -102,6 +102,7 @@ export class MediaSession extends Emitter<MediaEvents> {
   need(n: MediaNeeded): Promise<void> {
     if (n.ms && n.ms !== this.ms) return Promise.resolve();
     this.needed = { audio: n.audio, video: n.video };
+    if (n.reason === "ice-restart") this.iceRestart = true; // the server follows a restart already
     return this.negotiate();
   }
 

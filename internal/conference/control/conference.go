@@ -98,7 +98,7 @@ func (m *Machine) watchEmpty(t *turn) {
 
 func endConference(m *Machine, t *turn, p api.EndParams) (any, error) {
 	c := m.conf
-	if c.Phase == model.Ended || c.Phase == model.Ending {
+	if c.Phase == model.Ended {
 		return already(), nil
 	}
 	if !t.caller.By.Service && !policy.AtLeast(t.role(), api.RoleModerator) {
@@ -111,6 +111,9 @@ func endConference(m *Machine, t *turn, p api.EndParams) (any, error) {
 	if p.AfterS < 0 || after > m.cfg.Policy.MaxEnding || !validText(p.Reason, maxWhy) {
 		return nil, errBadParams("afterS or reason")
 	}
+	if c.Phase == model.Ending && !t.now.Add(after).Before(m.endAt) {
+		return already(), nil // an announced end comes sooner, never later
+	}
 	if err := t.fresh(c.Rev); err != nil {
 		return nil, err
 	}
@@ -118,9 +121,9 @@ func endConference(m *Machine, t *turn, p api.EndParams) (any, error) {
 		m.finish(t, p.Reason)
 		return done(), nil
 	}
-	c.Phase = model.Ending
+	c.Phase, m.endAt = model.Ending, t.now.Add(after)
 	t.event("conference.ending", map[string]any{"afterS": p.AfterS, "reason": p.Reason})
-	m.at(t.now.Add(after), func(t *turn) {
+	m.at(m.endAt, func(t *turn) {
 		if c.Phase == model.Ending {
 			m.finish(t, p.Reason)
 		}

@@ -9,7 +9,6 @@ import (
 	"parley/internal/base/fault"
 	"parley/internal/base/ids"
 	"parley/internal/conference/model"
-	"parley/internal/conference/policy"
 )
 
 // What one device may say of itself; each is stored and shown to everyone.
@@ -231,7 +230,7 @@ func removeDevice(m *Machine, t *turn, p api.DeviceParams) (any, error) {
 	switch {
 	case !mine && !moderates(t.power()):
 		return nil, errNotModerator()
-	case !mine && !policy.AtLeast(t.power(), part.Role):
+	case !mine && !t.mayPutOut(part):
 		return nil, errForbidden()
 	}
 	d := part.Devices[ids.Device(p.Device)]

@@ -26,7 +26,9 @@ func expel(m *Machine, t *turn, p api.ExpelParams) (any, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case part.State != model.Lobby && !policy.AtLeast(t.power(), part.Role):
+	case part.State != model.Lobby && part.Role == api.RoleOwner && !t.mayPutOut(part):
+		return nil, fault.New(403, "forbidden", "owners are put out by nobody in the conference")
+	case part.State != model.Lobby && !t.mayPutOut(part):
 		return nil, errOutranks()
 	}
 	if err := t.fresh(part.Rev); err != nil {
@@ -50,6 +52,15 @@ func expel(m *Machine, t *turn, p api.ExpelParams) (any, error) {
 		m.devices.expel(t, d, p.Reason)
 	}
 	return done(), nil
+}
+
+// mayPutOut reports whether the caller may put somebody out: who has more to
+// say may not be, and an owner by nobody but themself and a service key.
+func (t *turn) mayPutOut(p *model.Participant) bool {
+	if p.Role == api.RoleOwner {
+		return t.dev == nil && t.caller.By.Service || t.dev != nil && t.dev.Part == p
+	}
+	return policy.AtLeast(t.power(), p.Role)
 }
 
 // expelled finds the person and the live devices that an expulsion is about.

@@ -14,8 +14,8 @@ import (
 
 // floors is the right over media and who has or wants it, with the statuses of
 // RFC 8855, section 5.2.5. A floor is named by the label of its medium. First
-// come, first served grants from a queue by priority and age; otherwise a
-// moderator is the chair and decides each request.
+// come, first served grants from a queue by priority and age; otherwise the chair
+// decides each request: whom the rules name (RFC 8855, section 2), or a moderator.
 type floors struct {
 	m    *Machine
 	seq  uint64          // last number given to a request
@@ -85,9 +85,27 @@ func (x *floors) beneficiary(t *turn, p api.FloorRequestParams) (*model.Particip
 	return part, err
 }
 
+// chairs checks that the caller may decide over requests: the named chair, and
+// moderators always.
+func (x *floors) chairs(t *turn) error {
+	chair := x.m.cfg.Policy.FloorChair
+	if t.moderates() || t.dev != nil && chair != "" && t.dev.Part.User == chair {
+		return nil
+	}
+	return errForbidden()
+}
+
+// decided finds the request that the chair decides over.
+func (x *floors) decided(t *turn, p api.FloorActionParams) (*floorRequest, error) {
+	if err := x.chairs(t); err != nil {
+		return nil, err
+	}
+	return x.find(p)
+}
+
 func grantFloor(m *Machine, t *turn, p api.FloorActionParams) (any, error) {
 	x := &m.floors
-	r, err := x.find(p)
+	r, err := x.decided(t, p)
 	switch {
 	case err != nil:
 		return nil, err
@@ -102,7 +120,7 @@ func grantFloor(m *Machine, t *turn, p api.FloorActionParams) (any, error) {
 
 func denyFloor(m *Machine, t *turn, p api.FloorActionParams) (any, error) {
 	x := &m.floors
-	r, err := x.find(p)
+	r, err := x.decided(t, p)
 	if err == nil && r.status == model.FloorGranted {
 		err = errFloorState(r.id, r.status)
 	}
@@ -115,7 +133,7 @@ func denyFloor(m *Machine, t *turn, p api.FloorActionParams) (any, error) {
 
 func revokeFloor(m *Machine, t *turn, p api.FloorActionParams) (any, error) {
 	x := &m.floors
-	r, err := x.find(p)
+	r, err := x.decided(t, p)
 	if err == nil && r.status != model.FloorGranted {
 		err = errFloorState(r.id, r.status)
 	}

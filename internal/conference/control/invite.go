@@ -213,8 +213,14 @@ func dialled(m *Machine, t *turn, p DialProgress) (any, error) {
 		d.Status, d.DialedOut = p.Status, true
 		t.touch(d.Part)
 	case model.Disconnected:
+		how := cmp.Or(p.How, model.Failed)
+		if s := d.Session; s != "" { // its leg has joined: it has media, and a place in the room
+			m.devices.gone(t, d, how, p.Why, "")
+			t.effect(SayGoodbye{s, api.Goodbye{Kind: "goodbye", Action: "disconnect", Reason: "cancelled"}})
+			return done(), nil
+		}
 		m.devices.failed(t, d, p.Why)
-		d.Gone = cmp.Or(p.How, model.Failed)
+		d.Gone = how
 	default:
 		return already(), nil // an answered leg joins by itself
 	}

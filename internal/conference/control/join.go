@@ -52,7 +52,8 @@ func (x *joins) come(t *turn, p api.JoinParams, old *model.Device) (any, error) 
 	m, by := x.m, t.caller.By
 	creator := m.conf.Phase == model.Scheduled
 	part := m.conf.Participants[by.Subject]
-	role := m.cfg.Policy.JoinRole(by.Role, p.Role, creator || m.conf.Creator == by.Subject)
+	own := m.conf.Main == nil && (creator || m.conf.Creator == by.Subject) // a sidebar gives no more than the move did
+	role := m.cfg.Policy.JoinRole(by.Role, p.Role, own)
 	if part != nil && part.State == model.Joined {
 		role = part.Role // what a moderator made of it since holds for all its devices
 	}

@@ -76,10 +76,11 @@ type Machine struct {
 	conf       *model.Conference
 	bySession  map[ids.Session]*model.Device
 	timers     timers
-	order      uint64 // last number given to a participant, track or subscription
-	users      int    // participants with a live device
-	finishing  bool   // everybody is being put out
-	superseded bool   // another node owns the conference under a newer epoch
+	order      uint64     // last number given to a participant, track or subscription
+	users      int        // participants with a live device
+	endAt      clock.Time // of an announced end
+	finishing  bool       // everybody is being put out
+	superseded bool       // another node owns the conference under a newer epoch
 
 	// The themes, each a small type of its own that knows the machine.
 	joins   joins

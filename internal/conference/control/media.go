@@ -178,26 +178,53 @@ func candidate(m *Machine, t *turn, p api.CandidateParams) (any, error) {
 	return done(), nil
 }
 
+// ReasonRestart is why a client is asked to offer when a service key wants its
+// connection restarted: its next offer has new credentials.
+const ReasonRestart = "ice-restart"
+
 // restartICE marks a restart as running: an offer with new credentials follows,
 // or, with credentials in the request (WHIP), the owner restarts at once.
 func restartICE(m *Machine, t *turn, p api.RestartICEParams) (any, error) {
-	s, err := m.media.of(t, p.MS)
+	s, err := m.media.restarted(t, p)
 	if err != nil {
 		return nil, err
 	}
-	if (p.Ufrag == "") != (p.Pwd == "") || len(p.Ufrag) > 256 || len(p.Pwd) > 256 { // RFC 8839, section 5.4
-		return nil, errBadParams("ufrag and pwd")
-	}
-	if s.State != model.Stable || s.Link == model.LinkNew {
-		return nil, errState("nothing to restart", s.Rev)
-	}
-	if s.Restart != 0 && t.now.Sub(s.Restart) < m.cfg.Policy.RestartMax {
+	switch {
+	case s.State != model.Stable:
+		return nil, errState("a negotiation is running", s.Rev)
+	case s.Link == model.LinkNew:
+		return nil, errState("there is no connection yet to restart", s.Rev)
+	case s.Restart != 0 && t.now.Sub(s.Restart) < m.cfg.Policy.RestartMax:
 		return nil, errState("a restart is running", s.Rev)
 	}
 	if p.Ufrag == "" {
 		s.Restart = t.now
 	}
+	if t.dev == nil {
+		t.effect(AskOffer{s.ID, ReasonRestart})
+	}
 	return api.RestartICEResult{}, nil
+}
+
+// restarted finds the media session to restart: one of the caller's, or for a
+// service key anybody's whose client can be asked for an offer.
+func (x *mediaSessions) restarted(t *turn, p api.RestartICEParams) (*model.MediaSession, error) {
+	if (p.Ufrag == "") != (p.Pwd == "") || len(p.Ufrag) > 256 || len(p.Pwd) > 256 { // RFC 8839, section 5.4
+		return nil, errBadParams("ufrag and pwd")
+	}
+	if t.dev != nil {
+		return x.of(t, p.MS)
+	}
+	s := x.m.conf.Media[ids.MediaSession(p.MS)]
+	switch {
+	case p.MS == "" || p.Ufrag != "": // credentials are the client's to make
+		return nil, errBadParams("ms, without ufrag and pwd")
+	case s == nil || s.Retiring != 0:
+		return nil, fault.New(481, "no-session", "no such media session")
+	case !movable(s.Device):
+		return nil, fault.New(480, "unavailable", "this kind of device cannot be asked for an offer")
+	}
+	return s, nil
 }
 
 // Heard are the parameters of TrackHeard and TrackLost.

@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"parley/api"
 	"parley/internal/base/fault"
@@ -26,12 +28,16 @@ type Settings struct {
 	FloorAlgorithm string // of all floors
 	MaxFloorUsers  int    // holders of one floor at a time
 	FloorMutes     bool   // media of a floor's label is heard from its holders only
+	FloorChair     string // user who decides over requests beside the moderators; empty: nobody
 	Floors         string // labels with a floor, sorted, separated by spaces
 	Topology       string
 }
 
 // maxFloorUsers bounds the holders of a floor; more is no floor any more.
 const maxFloorUsers = 100
+
+// maxChair bounds the name of a user.
+const maxChair = 256
 
 // With returns the rules with a conference's own put over them. Nil members
 // leave what was. Nobody may allow more users than the house does.
@@ -57,6 +63,7 @@ func (p Policy) With(a api.Policy, house Policy) (Policy, error) {
 	if a.Topology != "" {
 		p.Topology = a.Topology
 	}
+	set(&p.FloorChair, a.FloorChair)
 	if a.Floors != nil {
 		p.Floors = strings.Join(slices.Compact(slices.Sorted(slices.Values(a.Floors))), " ")
 	}
@@ -77,7 +84,7 @@ func (p Policy) Under(a api.Policy) Policy {
 	q, _ := p.With(safe, p) // booleans pass
 	for _, one := range []api.Policy{
 		{MaxUsers: a.MaxUsers}, {MaxFloorUsers: a.MaxFloorUsers}, {FloorAlgorithm: a.FloorAlgorithm},
-		{Floors: a.Floors, FloorMutes: a.FloorMutes}, {Topology: a.Topology},
+		{Floors: a.Floors, FloorMutes: a.FloorMutes}, {FloorChair: a.FloorChair}, {Topology: a.Topology},
 	} {
 		if r, err := q.With(one, p); err == nil {
 			q = r
@@ -106,6 +113,8 @@ func (p Policy) check(house Policy) error {
 		return bad("maxFloorUsers")
 	case p.MaxUsers < 1 && house.MaxUsers > 0 || p.MaxUsers < 0 || house.MaxUsers > 0 && p.MaxUsers > house.MaxUsers:
 		return bad("maxUsers is more than this server allows, or none")
+	case len(p.FloorChair) > maxChair || strings.ContainsFunc(p.FloorChair, unicode.IsControl) || !utf8.ValidString(p.FloorChair):
+		return bad("floorChair")
 	case len(p.Topology) > 32 || strings.ContainsFunc(p.Topology, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return bad("topology")
 	}
@@ -127,7 +136,7 @@ func (p Policy) API() api.Policy {
 		Lobby: &p.Lobby, WaitModerator: &p.WaitModerator, MaxUsers: &p.MaxUsers, SingleDevice: &p.SingleDevice,
 		AllowSidebars: &p.AllowSidebars, AllowInvite: &p.AllowInvite, Chat: &p.Chat, OneScreen: &one,
 		FloorAlgorithm: p.FloorAlgorithm, MaxFloorUsers: &p.MaxFloorUsers, FloorMutes: &p.FloorMutes,
-		Floors: p.FloorLabels(), Topology: p.Topology,
+		FloorChair: &p.FloorChair, Floors: p.FloorLabels(), Topology: p.Topology,
 	}
 }
 
