@@ -51,7 +51,9 @@ type Policy struct {
 	FloorMutes     *bool    `json:"floorMutes,omitempty"` // media of a floor's label is heard from its holders only
 	FloorChair     *string  `json:"floorChair,omitempty"` // user who grants, denies and revokes beside the moderators; "": nobody
 	Floors         []string `json:"floors,omitempty"`     // labels with a floor, e.g. "a0", "s0"
-	Topology       string   `json:"topology,omitempty"`
+	Topology       string   `json:"topology,omitempty"`   // see conference.setTopology
+	// AllowDiscouraged: the standards advise against this topology, and it is wanted.
+	AllowDiscouraged *bool `json:"allowDiscouraged,omitempty"`
 }
 
 // SetPolicyParams of conference.setPolicy.

@@ -27,6 +27,9 @@ type StartParams struct {
 	// (default; nothing). With ring and prompt, Invite is asked in.
 	Intent string         `json:"intent,omitempty"`
 	Invite []InviteTarget `json:"invite,omitempty"`
+	// Topology of a conference that starts with this; see conference.setTopology.
+	Topology         string `json:"topology,omitempty"`
+	AllowDiscouraged bool   `json:"allowDiscouraged,omitempty"`
 }
 
 // StartResult of conference.start and part of JoinResult.
@@ -64,6 +67,12 @@ type JoinParams struct {
 	Takeover bool `json:"takeover,omitempty"`
 	// Moved is the token of event moved, when it brought the client here.
 	Moved string `json:"moved,omitempty"`
+	// Topology is this device's own wish; empty: as the conference.
+	Topology         string `json:"topology,omitempty"`
+	AllowDiscouraged bool   `json:"allowDiscouraged,omitempty"`
+	Caps             Caps   `json:"caps,omitzero"`
+	// Cascade is said by the focus of another conference.
+	Cascade *Cascade `json:"cascade,omitempty"`
 }
 
 // JoinResult of conference.join.
@@ -78,7 +87,8 @@ type JoinResult struct {
 	MS     string          `json:"ms"` // MediaSession toward the server, for media.offer
 	Tracks []PublishResult `json:"tracks,omitempty"`
 	Answer *AnswerResult   `json:"answer,omitempty"`
-	Needed MediaNeeded     `json:"needed"` // sections to offer at once
+	Needed MediaNeeded     `json:"needed"`        // sections to offer at once
+	Leg    *LegState       `json:"leg,omitempty"` // how media flows for this device
 }
 
 // LeaveParams of conference.leave.
@@ -103,7 +113,7 @@ type AnswerResult struct {
 	MS      string            `json:"ms"`
 	Rev     uint32            `json:"rev"`
 	SDP     string            `json:"sdp"`
-	Receive map[string]string `json:"receive,omitempty"` // mid → track id
+	Receive map[string]string `json:"receive,omitempty"` // mid → track id, or mix:audio, mix:video, slot:1, ...
 }
 
 // CandidateParams of media.candidate. The server is ICE-lite and ignores them

@@ -35,6 +35,7 @@ type Conference struct {
 	Layout    Layout // for all; of the one who set it
 	Recording Recording
 	Peers     map[ids.MediaSession]*PeerSession
+	Choice    Choice // topology in force; Topology is never empty once it runs
 
 	changes changes
 	hidden  aliases
@@ -133,6 +134,7 @@ type Device struct {
 	Dialog *Dialog // of a SIP leg; nil: none
 	Away   *Away   // its media is in another conference; nil: here
 	Equipment
+	Supply
 
 	Subscribe string                // auto, none, slots
 	MS        ids.MediaSession      // the current one toward the server
