@@ -39,6 +39,9 @@ type leg struct {
 	pending  []*model.Subscription // without a section, oldest first
 	// published holds the tracks that the plane knows on this connection.
 	published map[ids.Track]bool
+	// refused are tracks that the plane would not put on a slot, until the next
+	// offer or until they are published anew.
+	refused map[ids.Track]bool
 
 	needAt  clock.Time // media.needed is due; zero: nothing to tell
 	needWhy string
@@ -288,5 +291,5 @@ func (l *leg) reset(conn ids.Connection, session sdp.Session) {
 		p.lose(l.sections[i].sub)
 	}
 	l.conn, l.session, l.sections, l.pending = conn, session, nil, p.pending
-	l.opened, l.failed, l.prints, l.media, l.published = false, false, nil, plane.LegMedia{}, nil
+	l.opened, l.failed, l.prints, l.media, l.published, l.refused = false, false, nil, plane.LegMedia{}, nil, nil
 }

@@ -176,3 +176,76 @@ func TestSpeakerEventsAtMostOneASecond(t *testing.T) {
 		}
 	})
 }
+
+// TestRefusedSlotIsFree: a source that the media side refuses is asked for once,
+// and the slot goes to the next one; published anew it has its turn again.
+func TestRefusedSlotIsFree(t *testing.T) {
+	inHouse(t, nil, func(h *house) {
+		ana := h.publisher("ana")
+		bad := ids.Track(ana.join.Tracks[1].Track)
+		h.plane.never = map[ids.Track]bool{bad: true}
+		v := h.client("tv", "whep")
+		v.receives(1, 1)
+		o := v.offer()
+		v.joins(api.JoinParams{Device: "whep", Kind: "whep", Subscribe: "slots", Offer: &api.OfferParams{SDP: o.SDP}})
+		v.takes(o, *v.join.Answer)
+		if got := h.plane.reaching(v.conn()); got["0"] != ids.Track(ana.join.Tracks[0].Track) || got["1"] != "" {
+			t.Errorf("with one refused: %v", got)
+		}
+		bob := h.publisher("bob")
+		if got := h.plane.reaching(v.conn()); got["1"] != ids.Track(bob.join.Tracks[1].Track) {
+			t.Errorf("the next one: %v", got)
+		}
+		for range 10 {
+			h.media(plane.Event{Kind: plane.SpeakersChanged, Speakers: []plane.Speaker{{Track: ids.Track(ana.join.Tracks[0].Track), Level: 20}}})
+		}
+		asked := 0
+		for _, line := range h.plane.log {
+			if line == "refuse "+string(bad) {
+				asked++
+			}
+		}
+		if asked != 2 { // once for the slot, once for bob
+			t.Errorf("refused %d times: %q", asked, h.plane.log)
+		}
+		h.plane.mu.Lock()
+		h.plane.never = nil
+		h.plane.mu.Unlock()
+		h.media(plane.Event{Kind: plane.LinkFailed, Conn: ana.conn()})
+		ana.newPeer("anabel")
+		ana.sends(plane.Audio, "mic")
+		ana.sends(plane.Video, "cam")
+		ana.negotiates()
+		h.media(plane.Event{Kind: plane.SpeakersChanged, Speakers: []plane.Speaker{{Track: ids.Track(ana.join.Tracks[0].Track), Level: 20}}})
+		if got := h.plane.reaching(v.conn()); got["1"] != bad {
+			t.Errorf("published anew: %v", got)
+		}
+	})
+}
+
+// TestCMD1_RestartByAServiceKey: the client is told to offer, and why; its offer
+// with new credentials is the restart.
+func TestCMD1_RestartByAServiceKey(t *testing.T) {
+	inHouse(t, nil, func(h *house) {
+		h.publisher("ana")
+		bob := h.client("bob", "ws")
+		bob.joins(api.JoinParams{})
+		bob.receives(1, 1)
+		bob.negotiates()
+		key := h.client("key", "http")
+		key.caller.By.Service = true
+		key.must(api.MediaRestartICE, api.RestartICEParams{MS: bob.join.MS}, nil)
+		h.publisher("cyd") // brings another reason to offer in the same moment
+		pass(time.Second)
+		n := bob.needed()
+		if len(n) != 1 || n[0].Reason != "ice-restart" || n[0].Audio != 2 || n[0].MS != bob.join.MS {
+			t.Fatalf("media.needed: %+v", n)
+		}
+		key.refused(409, "bad-state", api.MediaRestartICE, api.RestartICEParams{MS: bob.join.MS})
+		bob.local.ICE.Ufrag = "fresh"
+		bob.negotiates()
+		if h.plane.restarts != 1 {
+			t.Errorf("%d restarts", h.plane.restarts)
+		}
+	})
+}

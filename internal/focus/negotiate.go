@@ -238,7 +238,7 @@ func (r *room) attach(now clock.Time, l *leg, n *negotiated) {
 			r.feed(l, s)
 		}
 	}
-	l.needAt = 0
+	l.needAt, l.refused = 0, nil
 	if l.lacking() {
 		l.need(now, needSoon, "subscribe")
 	}
@@ -258,6 +258,9 @@ func (r *room) publish(l *leg, k *model.Track) {
 		l.published = map[ids.Track]bool{}
 	}
 	l.published[k.ID] = true
+	for _, o := range r.legs {
+		delete(o.refused, k.ID)
+	}
 }
 
 // feed starts or changes what a section carries.

@@ -24,8 +24,9 @@ type fakePlane struct {
 	ended    []ids.Conference
 	restarts int
 	log      []string
-	wrong    []string // breaches of the contract
-	refuse   error    // what Open answers
+	wrong    []string           // breaches of the contract
+	refuse   error              // what Open answers
+	never    map[ids.Track]bool // not to be subscribed to
 }
 
 func newFakePlane() *fakePlane {
@@ -157,6 +158,10 @@ func (p *fakePlane) Subscribe(s plane.Subscription) error {
 		p.breach("subscription on section %q that was not answered with its SSRC", s.MID)
 	case s.Track != "" && p.tracks[s.Track].Track == "":
 		p.breach("subscription to a track that is not published")
+	}
+	if p.never[s.Track] {
+		p.note("refuse %s", s.Track)
+		return fault.New(409, "conflict", "not this one")
 	}
 	old, known := p.subs[s.Sub]
 	if !known && p.used[s.SSRC] && !s.Slot {

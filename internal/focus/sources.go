@@ -64,7 +64,15 @@ func (r *room) fillAllSlots() {
 	}
 }
 
+// fillSlots gives the slots of one kind their sources. A source that the plane
+// refuses leaves its slot to the others.
 func (r *room) fillSlots(l *leg, kind plane.Kind, all []*model.Track) {
+	for !r.filled(l, kind, all) {
+	}
+}
+
+// filled is one round; false: a source was refused, which it is only once.
+func (r *room) filled(l *leg, kind plane.Kind, all []*model.Track) bool {
 	var mine []*section
 	var now, from []ids.Track
 	for i := range l.sections {
@@ -74,16 +82,17 @@ func (r *room) fillSlots(l *leg, kind plane.Kind, all []*model.Track) {
 		}
 	}
 	for _, k := range all {
-		if k.Device != l.dev && k.Kind == kind.String() && r.taken(l, kind, k) {
+		if k.Device != l.dev && k.Kind == kind.String() && !l.refused[k.ID] && r.taken(l, kind, k) {
 			from = append(from, k.ID)
 		}
 	}
 	next := fillSlots(now, from, pinsFirst(r.pinned(l.dev, kind), r.floor.among(r, kind)), r.floor.age)
 	for i, s := range mine {
-		if next[i] != now[i] {
-			r.switchSlot(l, s, next[i])
+		if next[i] != now[i] && !r.switchSlot(l, s, next[i]) {
+			return false
 		}
 	}
+	return true
 }
 
 // taken reports whether the sections of a leg can carry a track's codec.
@@ -101,20 +110,33 @@ func (r *room) taken(l *leg, kind plane.Kind, k *model.Track) bool {
 	return false
 }
 
-func (r *room) switchSlot(l *leg, s *section, to ids.Track) {
+// switchSlot puts a source on a slot, or none; false: the plane refused it, and
+// the slot is empty.
+func (r *room) switchSlot(l *leg, s *section, to ids.Track) bool {
 	s.slot.track = to
 	if to == "" {
-		r.f.cfg.Plane.Unsubscribe(s.slot.sub)
-		s.slot.sub = ids.NewSubscription()
-		return
+		r.emptySlot(s)
+		return true
 	}
 	err := r.f.cfg.Plane.Subscribe(plane.Subscription{
 		Conf: r.id, Sub: s.slot.sub, Track: to, Conn: l.conn, MID: s.mid,
 		SSRC: s.ssrc, RTXSSRC: s.rtx, Slot: true,
 	})
-	if err != nil {
-		r.log.Warn("slot refused by the media side", "sub", string(s.slot.sub), "track", string(to), "err", err)
+	if err == nil {
+		return true
 	}
+	r.log.Warn("slot refused by the media side", "sub", string(s.slot.sub), "track", string(to), "err", err)
+	r.emptySlot(s) // also of what it carried before
+	if l.refused == nil {
+		l.refused = map[ids.Track]bool{}
+	}
+	l.refused[to] = true
+	return false
+}
+
+func (r *room) emptySlot(s *section) {
+	r.f.cfg.Plane.Unsubscribe(s.slot.sub)
+	s.slot.sub, s.slot.track = ids.NewSubscription(), ""
 }
 
 // speakers is who speaks now, and for how long others have not.
