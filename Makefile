@@ -40,8 +40,8 @@ e2e: ## browsers end to end
 web: ## rebuild the committed web client
 	cd web && npm ci --no-progress && cd build && go run .
 
-soak: ## long runs: churn and leaks
-	cd test && SOAK=1 go test -count=1 -timeout 60m -run 'Soak|L3' -v ./...
+soak: ## long runs: churn and leaks, and the delay at 60 % of a core
+	cd test && SOAK=1 go test -count=1 -timeout 60m -run 'Soak|L2|L3' -v ./...
 
 clean: ## remove what was built
 	rm -rf bin test/results
