@@ -24,10 +24,7 @@ type counter struct {
 }
 
 func (c *counter) Notify(n *api.Notify) {
-	frame, err := json.Marshal(n)
-	if err != nil {
-		panic(err)
-	}
+	frame := n.Frame() // as a session does
 	if n.Event != "" {
 		c.events++
 		return

@@ -167,8 +167,8 @@ func (s *Session) emit(f any) {
 	case *api.Message:
 		f.Seq = s.seq
 	}
-	b, err := json.Marshal(f)
-	if err != nil { // a body that is not JSON: ours to fix, not the client's to suffer
+	b, err := encode(f)
+	if err != nil { // a result that is not JSON: ours to fix, not the client's to suffer
 		s.seq--
 		s.reg.cfg.Log.Error("frame dropped", "session", s.caller.Session, "err", err.Error())
 		return
@@ -177,6 +177,13 @@ func (s *Session) emit(f any) {
 	if s.ch != nil {
 		s.ch.Send(b)
 	}
+}
+
+func encode(f any) ([]byte, error) {
+	if n, ok := f.(*api.Notify); ok {
+		return n.Frame(), nil
+	}
+	return json.Marshal(f)
 }
 
 // passing sends a frame that has no number and is not kept. Needs mu.
