@@ -1,7 +1,8 @@
-// Package payload looks into codec payloads just far enough to forward them:
-// whether a packet starts an independently decodable picture, and where VP8
-// keeps the picture ids that must run on over a source switch. It decodes
-// nothing. Pure functions on untrusted bytes; every index is checked.
+// Package payload looks into codec payloads: whether a packet starts an
+// independently decodable picture, where VP8 keeps the picture ids that must run
+// on over a source switch, and, for the mixer, how pictures are put together from
+// packets ([Assembler]), what size they claim ([Claimed]) and how they are cut
+// again ([Splitter]). It decodes nothing. Untrusted bytes; every index is checked.
 package payload
 
 // Codec is a payload format the package can look into.
