@@ -16,3 +16,9 @@ func (l *Lib) Sym(name string) (Func, error) {
 
 // Call must not be called.
 func (f Func) Call(...uintptr) uintptr { panic("dlopen: built without") }
+
+// String returns nothing.
+func String(uintptr) string { return "" }
+
+// Copy must not be called.
+func Copy([]byte, uintptr) { panic("dlopen: built without") }

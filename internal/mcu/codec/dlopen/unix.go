@@ -4,6 +4,8 @@ package dlopen
 
 import (
 	"fmt"
+	"sync"
+	"unsafe"
 
 	"github.com/ebitengine/purego"
 )
@@ -37,4 +39,33 @@ func (l *Lib) Sym(name string) (Func, error) {
 func (f Func) Call(args ...uintptr) uintptr {
 	r, _, _ := purego.SyscallN(uintptr(f), args...)
 	return r
+}
+
+// libc is where String finds memcpy: copying by C keeps pointers of C out of
+// unsafe.Pointer, which vet and checkptr rightly distrust.
+var libc = sync.OnceValue(func() (f struct{ strlen, memcpy Func }) {
+	if l, err := Open("libc.so.6", "libc.so.7"); err == nil {
+		_ = l.Load(map[string]*Func{"strlen": &f.strlen, "memcpy": &f.memcpy})
+	}
+	return f
+})
+
+// String copies a C string, at most 255 bytes of it.
+func String(p uintptr) string {
+	c := libc()
+	if p == 0 || c.strlen == 0 || c.memcpy == 0 {
+		return ""
+	}
+	b := make([]byte, min(c.strlen.Call(p), 255))
+	if len(b) > 0 {
+		Copy(b, p)
+	}
+	return string(b)
+}
+
+// Copy copies len(dst) bytes out of C memory.
+func Copy(dst []byte, src uintptr) {
+	if len(dst) > 0 {
+		libc().memcpy.Call(uintptr(unsafe.Pointer(&dst[0])), src, uintptr(len(dst)))
+	}
 }
