@@ -58,6 +58,7 @@ type Config struct {
 	// TCPPort is announced in TCP candidates when it differs from the listeners'
 	// port. 0: the first listener's own.
 	TCPPort  uint16
+	RTPPorts PortRange
 	Socket   udp.Config
 	Identity *dtls.Identity // certificate of this node, one for all links
 	Caps     Caps           // zero fields take the defaults
@@ -67,6 +68,10 @@ type Config struct {
 	// NewEngine makes each shard's engine; nil: engine.New. Tests put in their own.
 	NewEngine func(engine.Config) engine.API
 }
+
+// PortRange is the ports of plain RTP sessions, two each, on UDP's address. The
+// zero value has none.
+type PortRange struct{ Low, High uint16 }
 
 // Validate reports the first reason why c cannot work.
 func (c *Config) Validate() error {

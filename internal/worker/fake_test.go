@@ -34,6 +34,7 @@ type fakeTrack struct {
 	subs    []engine.SubConfig
 	remotes []engine.Shard
 	pending []*ring.Buf
+	who     []plane.Contributor
 }
 
 func newFake(c engine.Config) *fakeEngine {
@@ -101,6 +102,11 @@ func (e *fakeEngine) RemoveTrack(_ clock.Time, id graph.TrackID, _ *engine.Out) 
 	delete(e.tracks, id)
 }
 func (e *fakeEngine) MuteTrack(clock.Time, graph.TrackID, bool) {}
+func (e *fakeEngine) SetContributors(_ clock.Time, id graph.TrackID, list []plane.Contributor, _ *engine.Out) {
+	if t := e.tracks[id]; t != nil {
+		t.who = list
+	}
+}
 
 func (e *fakeEngine) AddRemote(_ clock.Time, id graph.TrackID, s engine.Shard) {
 	if t := e.tracks[id]; t != nil {

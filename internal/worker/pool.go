@@ -12,6 +12,7 @@ import (
 	"parley/internal/media/graph"
 	"parley/internal/media/plane"
 	"parley/internal/transport/dtls"
+	"parley/internal/transport/plain"
 )
 
 // Pool is the media side of a node: its shards and the books that tie the
@@ -28,6 +29,7 @@ type Pool struct {
 	tcp    *tcpServer
 
 	handshakes *dtls.Pool
+	wires      wires
 
 	mu     sync.Mutex
 	confs  map[ids.Conference]*conf         // guarded by mu
@@ -78,6 +80,7 @@ type source struct {
 	id     graph.TrackID
 	owner  *entry
 	remote []int // subscriptions by shard, the home shard's included
+	who    []plane.Contributor
 	subs   map[*projection]struct{}
 }
 
@@ -116,6 +119,7 @@ func New(cfg Config) (*Pool, error) {
 		w.peers = p.shards
 	}
 	p.tcp = newTCPServer(p)
+	p.wires.ports = plain.NewRange(cfg.RTPPorts.Low, cfg.RTPPorts.High)
 	return p, nil
 }
 
@@ -142,6 +146,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	cancel()
 	g.Wait()
 	p.tcp.stop()
+	p.wires.ports.Wait()
 	p.closeSockets()
 	return err
 }

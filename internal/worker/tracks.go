@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"slices"
+
 	"parley/internal/base/clock"
 	"parley/internal/base/fault"
 	"parley/internal/base/ids"
@@ -53,13 +55,9 @@ func (p *Pool) unpublishLocked(t ids.Track) {
 	delete(p.tracks, t)
 	delete(s.owner.tracks, t)
 	delete(s.owner.conf.tracks, t)
-	for i, n := range s.remote {
-		if n == 0 && engine.Shard(i) != s.owner.shard {
-			continue
-		}
-		w := p.shards[i]
-		w.mail.post(func(now clock.Time) { w.eng.RemoveTrack(now, s.id, &w.out) })
-	}
+	p.eachShardLocked(s, func(w *Worker) command {
+		return func(now clock.Time) { w.eng.RemoveTrack(now, s.id, &w.out) }
+	})
 	p.trkIDs.put(uint32(s.id))
 }
 
@@ -72,13 +70,9 @@ func (p *Pool) Mute(_ ids.Conference, t ids.Track, muted bool) {
 		return
 	}
 	s.track.Muted = muted // a shard that learns of the track later must know
-	for i, n := range s.remote {
-		if n == 0 && engine.Shard(i) != s.owner.shard {
-			continue
-		}
-		w := p.shards[i]
-		w.mail.post(func(now clock.Time) { w.eng.MuteTrack(now, s.id, muted) })
-	}
+	p.eachShardLocked(s, func(w *Worker) command {
+		return func(now clock.Time) { w.eng.MuteTrack(now, s.id, muted) }
+	})
 }
 
 // Subscribe starts or changes a subscription. See plane.Plane.
@@ -150,7 +144,7 @@ func (p *Pool) attachLocked(s *projection) {
 		return
 	}
 	here, home := p.shards[at], p.shards[src.owner.shard]
-	cfg := engine.TrackConfig{ID: src.id, Track: src.track, Remote: true, Home: src.owner.shard}
+	cfg := engine.TrackConfig{ID: src.id, Track: src.track, Remote: true, Home: src.owner.shard, Contributors: src.who}
 	here.mail.post(func(now clock.Time) { here.eng.AddTrack(now, cfg, &here.out) })
 	home.mail.post(func(now clock.Time) { home.eng.AddRemote(now, src.id, at) })
 }
@@ -173,4 +167,25 @@ func (p *Pool) detachLocked(s *projection) {
 }
 
 // Contributors tells who is in a mixed track. See plane.Plane.
-func (p *Pool) Contributors(ids.Conference, ids.Track, []plane.Contributor) {}
+func (p *Pool) Contributors(_ ids.Conference, t ids.Track, now []plane.Contributor) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.tracks[t]
+	if s == nil {
+		return
+	}
+	list := slices.Clone(now)
+	s.who = list // a shard that learns of the track later must know
+	p.eachShardLocked(s, func(w *Worker) command {
+		return func(now clock.Time) { w.eng.SetContributors(now, s.id, list, &w.out) }
+	})
+}
+
+// eachShardLocked posts to every shard that knows a track.
+func (p *Pool) eachShardLocked(s *source, what func(w *Worker) command) {
+	for i, n := range s.remote {
+		if n > 0 || engine.Shard(i) == s.owner.shard {
+			p.shards[i].mail.post(what(p.shards[i]))
+		}
+	}
+}

@@ -109,7 +109,12 @@ type LegMedia struct {
 	Rev       uint32
 	CNAME     string // the server's own RTCP CNAME on this leg
 	RTCPRsize bool   // RFC 5506 agreed
-	Sections  []Section
+	// RTCPMin is the shortest regular report interval (Tmin: 5 s in AVP) and
+	// RTCPRate what the leg's reports may cost in bytes per second; 0: those of a
+	// browser's leg.
+	RTCPMin  time.Duration
+	RTCPRate int
+	Sections []Section
 }
 
 // ICECreds are the short-term credentials of one side (RFC 8445, section 5.3).
@@ -219,6 +224,9 @@ type Event struct {
 	Binary  bool
 	Data    []byte
 	Reason  string
+	// Key and Duration for KeyPressed.
+	Key      byte
+	Duration time.Duration
 }
 
 // EventKind says what happened.
@@ -236,6 +244,7 @@ const (
 	DataMessage
 	DataClosed
 	SSRCChanged // a projection of Track on Conn moved to SSRC after a collision (RFC 3550, section 8.2)
+	KeyPressed  // telephone event on a plain link (RFC 4733): Key of 0-9*#A-D!, Duration
 )
 
 // Speaker is one entry of an active-speaker list.

@@ -2,6 +2,7 @@ package plane
 
 import (
 	"net/netip"
+	"time"
 
 	"parley/internal/base/ids"
 )
@@ -19,6 +20,14 @@ type Wires interface {
 	// RetargetRTP changes where a plain session sends, after a re-offer; what was
 	// latched is forgotten when the address changed.
 	RetargetRTP(conn ids.Connection, remote, remoteRTCP netip.AddrPort) error
+}
+
+// Keypad presses keys on plain links; implemented by worker beside [Wires].
+type Keypad interface {
+	// PressKeys sends keys (0-9 * # A-D !) as telephone events, one after another.
+	// Errors: 409 no-telephone-event when the peer does not take them, 429
+	// too-many when too many wait.
+	PressKeys(conn ids.Connection, keys string, each time.Duration) error
 }
 
 // Inside is the far end of a link inside the process.
@@ -73,3 +82,9 @@ type Group struct {
 type LocalRTP struct {
 	RTP, RTCP netip.AddrPort // for a group: where we send from; with Source, RTCP is the feedback target
 }
+
+// Formats of plain sessions beside codecs, as [Codec.Name].
+const (
+	TelephoneEvent = "telephone-event" // RFC 4733
+	ComfortNoise   = "CN"              // RFC 3389
+)

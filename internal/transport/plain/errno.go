@@ -1,0 +1,10 @@
+package plain
+
+import (
+	"errors"
+	"syscall"
+)
+
+func inUse(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES)
+}

@@ -1,0 +1,172 @@
+package plain
+
+import (
+	"net/netip"
+	"time"
+
+	"parley/internal/base/clock"
+)
+
+const (
+	// A stranger becomes the peer only after this many packets in a row, over at
+	// least this long (rule A6): one who sprays ports with a burst gets nothing. A
+	// phone behind NAT is heard a fifth of a second late, once.
+	strangerPackets = 10
+	strangerTime    = 200 * time.Millisecond
+	// The host that signalling named may use another port: it can be wrong only
+	// about itself.
+	neighbourPackets = 2
+	// maxStep is how far a sequence number may go in one step of a probation; a
+	// little loss must not start it over.
+	maxStep = 8
+)
+
+// Path is where a session's RTP comes from and goes to. The address of the
+// description is first; packets from elsewhere move the session there once,
+// and only packets that look (or, with SRTP, are) right count. From then on
+// other addresses are neither heard nor sent to; only the described address
+// may still take its place back, since a learnt one is a guess and it is not.
+type Path struct {
+	described netip.AddrPort
+	learn     bool
+	from      netip.AddrPort // locked source; invalid: none yet
+	to        netip.AddrPort
+	rtcpTo    netip.AddrPort // invalid: next to to
+	mux       bool
+
+	candidate netip.AddrPort
+	count     int
+	since     clock.Time
+	seq       uint16
+	ssrc      uint32
+}
+
+// NewPath starts at the described addresses. rtcp zero: the port above. learn
+// allows other addresses than the described host's.
+func NewPath(rtp, rtcp netip.AddrPort, mux, learn bool) Path {
+	p := Path{learn: learn, mux: mux}
+	p.Retarget(rtp, rtcp)
+	return p
+}
+
+// Retarget takes the addresses of a new description. What was learnt is
+// forgotten when they changed.
+func (p *Path) Retarget(rtp, rtcp netip.AddrPort) {
+	if !p.mux && !rtcp.IsValid() && usable(rtp) {
+		rtcp = above(rtp)
+	}
+	if rtp == p.described && p.from.IsValid() {
+		return
+	}
+	p.described, p.to, p.rtcpTo = rtp, rtp, rtcp
+	p.from, p.candidate, p.count = netip.AddrPort{}, netip.AddrPort{}, 0
+}
+
+func usable(a netip.AddrPort) bool {
+	return a.IsValid() && !a.Addr().IsUnspecified() && a.Port() != 0
+}
+
+func above(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr(), a.Port()+1)
+}
+
+// Heard judges the source of one valid RTP packet and reports whether it is
+// the peer's. sure means that the packet was authenticated.
+func (p *Path) Heard(now clock.Time, from netip.AddrPort, ssrc uint32, seq uint16, sure bool) bool {
+	switch {
+	case from == p.from:
+		return true
+	case from == p.described:
+		p.lock(from)
+		return true
+	case p.from.IsValid():
+		return false
+	}
+	near := from.Addr() == p.described.Addr()
+	if !p.learn && !near {
+		return false
+	}
+	if !sure && !p.probation(now, from, ssrc, seq, near) {
+		return false
+	}
+	p.lock(from)
+	return true
+}
+
+// probation counts packets of one stream from one address.
+func (p *Path) probation(now clock.Time, from netip.AddrPort, ssrc uint32, seq uint16, near bool) bool {
+	step := seq - p.seq
+	if from != p.candidate || ssrc != p.ssrc || step == 0 || step > maxStep {
+		p.candidate, p.ssrc, p.count, p.since = from, ssrc, 0, now
+	}
+	p.seq = seq
+	p.count++
+	if near {
+		return p.count >= neighbourPackets
+	}
+	return p.count >= strangerPackets && now.Sub(p.since) >= strangerTime
+}
+
+// lock is the only place that decides on a source.
+func (p *Path) lock(from netip.AddrPort) {
+	p.from = from
+	was := p.to
+	if p.learn || from == p.described {
+		p.to = from
+	}
+	if p.to.Addr() != was.Addr() && !p.mux {
+		p.rtcpTo = above(p.to) // until RTCP of its own says better
+	}
+	p.candidate, p.count = netip.AddrPort{}, 0
+}
+
+// HeardRTCP judges the source of one RTCP compound: RTCP follows RTP, never
+// the other way round.
+func (p *Path) HeardRTCP(from netip.AddrPort, sure bool) bool {
+	if p.mux {
+		return from == p.from || from == p.described
+	}
+	host := p.described.Addr()
+	if p.from.IsValid() {
+		host = p.from.Addr()
+	}
+	if from == p.rtcpTo {
+		return true
+	}
+	if from.Addr() != host && !(sure && p.learn && !p.from.IsValid()) {
+		return false
+	}
+	if p.learn && p.from.IsValid() && from.Addr() == p.from.Addr() {
+		p.rtcpTo = from
+	}
+	return true
+}
+
+// Targets returns where RTP goes: the peer, and beside it the described port of
+// the same host when the peer was heard from another of its ports. Such a peer
+// is as likely two programs, one sending and one receiving, as a phone behind
+// a translator; nobody else is told anything by serving both.
+func (p *Path) Targets() (to, also netip.AddrPort) {
+	if !usable(p.to) {
+		return netip.AddrPort{}, netip.AddrPort{}
+	}
+	if p.to != p.described && usable(p.described) && p.to.Addr() == p.described.Addr() {
+		return p.to, p.described
+	}
+	return p.to, netip.AddrPort{}
+}
+
+// RTCPTarget returns where RTCP goes; invalid: nowhere.
+func (p *Path) RTCPTarget() netip.AddrPort {
+	to := p.rtcpTo
+	if p.mux {
+		to = p.to
+	}
+	if !usable(to) {
+		return netip.AddrPort{}
+	}
+	return to
+}
+
+// Locked returns the source that is heard, invalid before the first packet.
+func (p *Path) Locked() netip.AddrPort { return p.from }

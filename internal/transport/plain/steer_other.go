@@ -1,0 +1,10 @@
+//go:build !linux
+
+package plain
+
+import (
+	"errors"
+	"net"
+)
+
+func steer(*net.UDPConn, GroupConfig, *net.Interface) error { return errors.ErrUnsupported }
