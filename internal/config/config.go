@@ -35,6 +35,8 @@ type Server struct {
 	TLSKey            string     `name:"tls-key" env:"PARLEY_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key of --tls-cert, PEM, not readable by others."`
 	Admin             Endpoint   `name:"admin" env:"PARLEY_ADMIN" placeholder:"ADDR:PORT" help:"Listener for /stats, /metrics and /debug/pprof without any login; off when empty, keep it on loopback."`
 	Origins           []string   `name:"origins" env:"PARLEY_ORIGINS" placeholder:"URL" help:"Other web origins that may open the WebSocket and use WHIP and WHEP, such as https://app.example.org."`
+	TrustedProxies    Prefixes   `name:"trusted-proxies" env:"PARLEY_TRUSTED_PROXIES" placeholder:"CIDR[,CIDR]" help:"Reverse proxies in front of the HTTP port, such as 127.0.0.1/32 or 10.1.0.0/16: clients are then counted and logged by the address that the nearest of them saw, not by the proxy's."`
+	ProxyHeader       string     `name:"proxy-header" env:"PARLEY_PROXY_HEADER" enum:"x-forwarded-for,forwarded" default:"x-forwarded-for" help:"Where --trusted-proxies write the address: x-forwarded-for, or forwarded (RFC 7239). The other header is ignored, since clients can write it."`
 	Drain             Span       `name:"drain" env:"PARLEY_DRAIN" default:"3s" help:"How long to let sessions say goodbye at SIGTERM, at most 4s without a cluster."`
 	WebhookURL        []string   `name:"webhook-url" env:"PARLEY_WEBHOOK_URL" placeholder:"URL" help:"Where events of conferences are posted, signed; https, not of a private address range. May be several."`
 	WebhookSecretFile string     `name:"webhook-secret-file" env:"PARLEY_WEBHOOK_SECRET_FILE" type:"path" placeholder:"FILE" help:"Holds the secret that signs webhooks, at least 16 characters; not readable by others."`
@@ -137,6 +139,31 @@ func (a *Addrs) UnmarshalText(b []byte) error {
 			return fmt.Errorf("%q is not an address a client could reach", s)
 		}
 		*a = append(*a, ip.Unmap())
+	}
+	return nil
+}
+
+// Prefixes is a comma-separated list of networks.
+type Prefixes []netip.Prefix
+
+// UnmarshalText parses "127.0.0.1,10.1.0.0/16"; an address stands for itself.
+func (p *Prefixes) UnmarshalText(b []byte) error {
+	*p = nil
+	for _, s := range strings.Split(string(b), ",") {
+		if s = strings.TrimSpace(s); s == "" {
+			continue
+		}
+		n, err := netip.ParsePrefix(s)
+		if a, e := netip.ParseAddr(s); e == nil {
+			n, err = netip.PrefixFrom(a.WithZone(""), a.BitLen()), nil
+		}
+		if err != nil || n.Addr().Is4In6() {
+			return fmt.Errorf("%q is not a network like 10.1.0.0/16", s)
+		}
+		if n.Bits() == 0 {
+			return fmt.Errorf("%q is everybody: any client could then claim any address", s)
+		}
+		*p = append(*p, n.Masked())
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package config
 
-import "testing"
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+)
 
 // FuzzParse: any bytes give a file or an error, never a crash.
 func FuzzParse(f *testing.F) {
@@ -30,6 +34,19 @@ func TestEndpoint(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestTrustedProxiesAreNetworks(t *testing.T) {
+	for in, want := range map[string]string{
+		"127.0.0.1": "[127.0.0.1/32]", "10.1.2.3/16, 2001:db8::/32": "[10.1.0.0/16 2001:db8::/32]", "": "[]",
+		"0.0.0.0/0": "", "::/0": "", "proxy.example": "", "10.0.0.0/33": "", "::ffff:10.0.0.0/104": "",
+	} {
+		var p Prefixes
+		err := p.UnmarshalText([]byte(in))
+		if (err != nil) != (want == "") || err == nil && fmt.Sprint([]netip.Prefix(p)) != want {
+			t.Errorf("%q: %v, %v", in, p, err)
 		}
 	}
 }

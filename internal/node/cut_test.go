@@ -15,7 +15,7 @@ import (
 )
 
 // wholeServer is this process's own server with its media, on loopback.
-func wholeServer(t *testing.T) *Node {
+func wholeServer(t *testing.T, change func(*config.Server)) *Node {
 	t.Helper()
 	loop := netip.MustParseAddr("127.0.0.1")
 	c := &config.Server{
@@ -25,6 +25,9 @@ func wholeServer(t *testing.T) *Node {
 			HalfOpen: 1000, HalfOpenTrusted: 1000, HalfOpenNode: 1000, HalfOpenTime: config.Span(herdWait),
 			Sessions: 1000, PerAddress: 1000, Conferences: 10, Participants: 1000, SpillAt: 1000,
 		},
+	}
+	if change != nil {
+		change(c)
 	}
 	n, err := New(c, "test", io.Discard)
 	if err != nil {
@@ -70,7 +73,7 @@ func freePort(t *testing.T, network string) uint16 {
 // come or go.
 func TestR1_TwoHundredSocketsCut(t *testing.T) {
 	const n = 200
-	s := wholeServer(t)
+	s := wholeServer(t, nil)
 	addr := strings.TrimPrefix(s.URL(), "http://")
 	ctx, cancel := context.WithCancel(context.Background())
 	watcher := &visitor{

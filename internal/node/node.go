@@ -183,9 +183,10 @@ func (n *Node) surface(clk *clock.System) http.Handler {
 			return api.RoomStatus{Active: s.Active, Locked: s.Locked, Title: s.Title, UserCount: s.UserCount}, ok
 		},
 	})
+	proxies := origin.Proxies{Trusted: c.TrustedProxies, Forwarded: c.ProxyHeader == "forwarded"}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", n.healthz)
-	mux.Handle("/", requireTLS(h, c.Dev))
+	mux.Handle("/", requireTLS(proxies.Handler(h), c.Dev))
 	return mux
 }
 

@@ -176,7 +176,7 @@ func (s *surface) wsURL(r *http.Request) string {
 	if u, err := url.Parse(s.cfg.PublicURL); err == nil && u.Host != "" {
 		return wsScheme(u.Scheme == "https") + u.Host + "/ws"
 	}
-	return wsScheme(r.TLS != nil) + r.Host + "/ws"
+	return wsScheme(origin.Secure(r)) + r.Host + "/ws"
 }
 
 func wsScheme(secure bool) string {
