@@ -53,6 +53,8 @@ type Caps struct {
 	RelayOnly bool `json:"relayOnly,omitempty"`
 	// Compose: in place of one picture after another it wants a composed one.
 	Compose bool `json:"compose,omitempty"`
+	// Group: it is a multicast group, of plain RTP; nobody else says so.
+	Group bool `json:"group,omitempty"`
 	// Codecs that it can take, as "opus", "VP8"; none: what its descriptions say.
 	Codecs []string `json:"codecs,omitempty"`
 }

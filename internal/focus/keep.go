@@ -207,8 +207,9 @@ func Overlay(a, b api.Policy) api.Policy {
 		a.Floors = b.Floors
 	}
 	if b.Topology != "" {
-		a.Topology = b.Topology
+		a.Topology, a.AllowDiscouraged = b.Topology, nil // that was said of another one
 	}
+	over(&a.AllowDiscouraged, b.AllowDiscouraged)
 	return a
 }
 

@@ -196,6 +196,7 @@ func (x *branches) hold(t *turn, d *model.Device, a *model.Away) {
 		}
 	}
 	d.Away, d.Status, a.Since = a, model.OnHold, t.now
+	x.m.topo.changed("moved")
 	for _, k := range heard {
 		t.effect(MuteTrack{k.ID, true})
 	}
@@ -232,6 +233,7 @@ func (x *branches) restore(t *turn, d *model.Device, why string) {
 		return
 	}
 	d.Away, d.Status = nil, model.Connected
+	x.m.topo.changed("moved")
 	for _, k := range x.m.tracks.of(d.MS) {
 		if !k.Muted() {
 			t.effect(MuteTrack{k.ID, false})

@@ -20,6 +20,11 @@ func startConference(m *Machine, t *turn, p api.StartParams) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.Topology != "" {
+		if err := m.topo.check(p.Topology, p.AllowDiscouraged, nil); err != nil {
+			return nil, err
+		}
+	}
 	res := api.StartResult{Conf: string(m.conf.ID), URI: m.conf.URI}
 	switch m.conf.Phase {
 	case model.Active:
@@ -38,6 +43,9 @@ func startConference(m *Machine, t *turn, p api.StartParams) (any, error) {
 	}
 	m.conf.Intent = p.Intent
 	m.activate(t, p.Title)
+	if p.Topology != "" {
+		m.topo.start(t, p)
+	}
 	if len(p.Invite) > 0 {
 		res.Targets = m.invitations.all(t, p.Invite, wait)
 	}

@@ -26,6 +26,9 @@ func errForbidden() error { return fault.New(403, "forbidden", "not allowed in t
 func errNotModerator() error {
 	return fault.New(403, "not-moderator", "only moderators do this to others")
 }
+func errNoSession() error {
+	return fault.New(481, "no-session", "no such media session")
+}
 func errNoPart() error     { return fault.New(404, "not-found", "no such participant") }
 func errOutranks() error   { return fault.New(403, "forbidden", "the other has a higher role") }
 func errNoTrack() error    { return fault.New(404, "not-found", "no such track") }

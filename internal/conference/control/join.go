@@ -117,6 +117,7 @@ func (x *joins) single(part *model.Participant, old *model.Device, p api.JoinPar
 // let gives a device of a joined participant its media session and tracks.
 func (x *joins) let(t *turn, d *model.Device, p api.JoinParams) api.JoinResult {
 	x.m.media.open(d)
+	x.m.topo.members("joined")
 	published := make([]api.PublishResult, 0, len(p.Tracks))
 	for _, pp := range p.Tracks {
 		k := x.m.tracks.add(t, d, pp)
@@ -147,6 +148,9 @@ func (x *joins) checkJoin(t *turn, p *api.JoinParams) error {
 	case p.Kind != "" && !slices.Contains(kinds, p.Kind):
 		return errBadParams("kind")
 	}
+	if err := x.m.topo.welcome(t, *p); err != nil {
+		return err
+	}
 	switch p.Subscribe {
 	case "":
 		p.Subscribe = "auto"
@@ -160,7 +164,7 @@ func (x *joins) checkJoin(t *turn, p *api.JoinParams) error {
 	return x.checkRoom(t)
 }
 
-var kinds = []string{"browser", "app", "sip", "room", "bot", "recorder", "whip", "whep"}
+var kinds = []string{"browser", "app", "sip", "room", "bot", "recorder", "whip", "whep", "rtp", "focus"}
 
 // checkRoom refuses newcomers that the conference has no place for. Whoever is
 // in it has one; whoever waits in the lobby needs one only when let in.
@@ -292,6 +296,7 @@ func (x *joins) takeOver(t *turn, d *model.Device, p api.JoinParams) {
 		t.effect(SayGoodbye{d.Session, api.Goodbye{Kind: "goodbye", Action: "disconnect", Reason: "replaced"}})
 	}
 	x.m.branches.returned(t, d)
+	x.m.peers.gone(t, d, "replaced")
 	for _, s := range x.m.subs.of(d.MS) {
 		x.m.subs.drop(t, s)
 	}
@@ -309,6 +314,7 @@ func (x *devices) drive(t *turn, d *model.Device, p api.JoinParams) {
 	d.Kind = cmp.Or(p.Kind, "browser")
 	d.Reach, d.Suspend = model.ReachOK, 0
 	x.m.bySession[d.Session] = d
+	x.m.topo.arrives(d, p)
 	t.touch(d.Part)
 }
 

@@ -20,9 +20,6 @@ var arrangements = map[string]bool{
 // cropped are layouts that only a mixer can compose.
 var cropped = map[string]bool{"dual-view-crop": true, "dual-view-2x1-crop": true}
 
-// mixing are the topologies with a mixer in them.
-var mixing = []string{"mcu", "mixer"}
-
 const maxPins = 16
 
 // setLayout arranges the conference, for oneself or for everybody.
@@ -37,7 +34,7 @@ func setLayout(m *Machine, t *turn, p api.LayoutParams) (any, error) {
 		return nil, fault.New(413, "too-large", "at most %d pins", maxPins)
 	case all && !moderates(t.dev.Part.Role):
 		return nil, errNotModerator()
-	case cropped[p.Mode] && !slices.Contains(mixing, m.cfg.Policy.Topology):
+	case cropped[p.Mode] && !m.topo.can("video"):
 		return nil, fault.New(488, "not-acceptable", "this conference has no mixer to compose that layout")
 	}
 	for _, pin := range p.Pins {
@@ -56,6 +53,7 @@ func setLayout(m *Machine, t *turn, p api.LayoutParams) (any, error) {
 	*at = l
 	t.touch(nil)
 	t.effect(Rearrange{})
+	m.topo.changed("layout")
 	if all {
 		t.event("layout.changed", map[string]any{"mode": l.Mode, "pins": l.Pins, "scope": "all"})
 	}

@@ -44,6 +44,7 @@ func (x *devices) gone(t *turn, d *model.Device, how model.Departure, why, by st
 // drop ends the device itself.
 func (x *devices) drop(t *turn, d *model.Device, how model.Departure, why, by string) {
 	delete(x.m.bySession, d.Session)
+	x.m.topo.leaves(d)
 	d.Status, d.Gone, d.GoneWhy, d.GoneBy, d.LeftAt = model.Disconnected, how, why, by, t.now
 	t.touch(d.Part)
 	x.m.at(t.now.Add(x.m.cfg.Policy.Linger), func(t *turn) { x.forget(t, d) })

@@ -48,6 +48,9 @@ type Config struct {
 	Main       *model.Place // whose sidebar it is; nil: of none
 	Inviter    Inviter      // nil: nobody can be asked in
 	Recorder   bool         // something is there that records
+	// CanMix tells whether "audio" or "video" can be mixed here; errors are for
+	// people (503 codec-missing). Nil: there is no mixer.
+	CanMix func(kind string) error
 	// Epoch of the lease under which this node owns the conference; commits carry
 	// it. Zero: a node by itself, which needs none.
 	Epoch uint64
@@ -100,6 +103,7 @@ type Machine struct {
 
 	branches branches
 	peers    peers
+	topo     topology
 }
 
 // NewMachine returns a scheduled conference.
@@ -119,6 +123,7 @@ func NewMachine(c Config) *Machine {
 	m.conf.Conditions = m.cfg.Policy.API()
 	m.floors.settle()
 	m.branches, m.peers = branches{m: m}, peers{m}
+	m.topo = topology{m: m, arrived: map[*model.Device]uint64{}}
 	m.conf.Main = c.Main
 	return m
 }
@@ -157,9 +162,10 @@ func (m *Machine) Step(now clock.Time, c Command, out *Output) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.topo.settle(t)
 	t.commit()
 	if j, ok := res.(api.JoinResult); ok { // tells the revision that it made
-		j.Rev = m.conf.Rev
+		j.Rev, j.Leg = m.conf.Rev, m.LegState(c.Caller.Session)
 		res = j
 	}
 	return res, nil
@@ -174,6 +180,7 @@ func (m *Machine) Tick(now clock.Time, out *Output) {
 		}
 		t := &turn{m: m, now: now, out: out, firstEvent: len(out.Events), firstEffect: len(out.Effects)}
 		fire(t)
+		m.topo.settle(t)
 		t.commit()
 	}
 }
@@ -229,7 +236,7 @@ func (t *turn) commit() {
 	}
 	for i := t.firstEffect; i < len(t.out.Effects); i++ {
 		if s, ok := t.out.Effects[i].(JoinSettled); ok && s.Err == nil {
-			s.Result.Rev = c.Rev
+			s.Result.Rev, s.Result.Leg = c.Rev, t.m.LegState(s.Session)
 			t.out.Effects[i] = s
 		}
 	}

@@ -46,7 +46,7 @@ func (x *mediaSessions) of(t *turn, name string) (*model.MediaSession, error) {
 	}
 	s := x.m.conf.Media[id]
 	if s == nil || s.Device != t.dev || s.Retiring != 0 {
-		return nil, fault.New(481, "no-session", "no such media session")
+		return nil, errNoSession()
 	}
 	return s, nil
 }

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"parley/api"
@@ -59,7 +61,10 @@ func (x *peers) offer(t *turn, p api.OfferParams) (any, error) {
 	case p.Rev != 0 && p.Rev != s.Rev+1:
 		return nil, errState("rev must be the current one plus 1", s.Rev)
 	}
-	x.m.conf.Peers[s.ID] = s
+	if x.m.conf.Peers[s.ID] == nil {
+		x.m.conf.Peers[s.ID] = s
+		x.m.topo.opened(t, s)
+	}
 	s.State, s.Offerer = model.HaveLocalOffer, t.dev
 	x.relay(t, s, "media.offer", s.Rev+1, p.SDP)
 	return api.PeerDescription{MS: string(s.ID), Rev: s.Rev + 1}, nil
@@ -68,7 +73,7 @@ func (x *peers) offer(t *turn, p api.OfferParams) (any, error) {
 // target finds the device that a first offer is for.
 func (x *peers) target(t *turn, p api.OfferParams) (*model.Device, error) {
 	if p.Peer == nil || p.MS != "" {
-		return nil, fault.New(481, "no-session", "no such media session")
+		return nil, errNoSession()
 	}
 	part, err := x.m.devices.part(p.Peer.Part)
 	if err != nil {
@@ -143,28 +148,43 @@ func (x *peers) candidate(t *turn, s *model.PeerSession, p api.CandidateParams) 
 		}
 	}
 	t.tell(s.Other(t.dev).Session, "media.candidate", map[string]any{
-		"ms": s.ID, "ufrag": p.Ufrag, "candidates": p.Candidates, "end": p.End, "part": t.dev.Part.ID, "dev": t.dev.ID,
+		"ms": s.ID, "ufrag": p.Ufrag, "candidates": privateCandidates(t.dev, p.Candidates), "end": p.End, "part": t.dev.Part.ID, "dev": t.dev.ID,
 	})
 	return done(), nil
 }
 
 func (x *peers) relay(t *turn, s *model.PeerSession, event string, rev uint32, sdp string) {
 	t.tell(s.Other(t.dev).Session, event, map[string]any{
-		"ms": s.ID, "rev": rev, "sdp": sdp, "part": t.dev.Part.ID, "dev": t.dev.ID,
+		"ms": s.ID, "rev": rev, "sdp": privateSDP(t.dev, sdp), "part": t.dev.Part.ID, "dev": t.dev.ID,
 	})
 }
 
 // gone closes what a device that left had with others.
 func (x *peers) gone(t *turn, d *model.Device, why string) {
-	for id, s := range x.m.conf.Peers {
-		o := s.Other(d)
-		if o == nil {
-			continue
-		}
-		delete(x.m.conf.Peers, id)
-		s.State = model.SessionClosed
-		if o.Status.Live() {
-			t.tell(o.Session, "media.closed", map[string]any{"ms": id, "reason": why})
+	for _, s := range x.ordered() {
+		if s.Other(d) != nil {
+			x.end(t, s, why, d)
 		}
 	}
+}
+
+// end closes a session and tells its ends, but not the one that closed it.
+func (x *peers) end(t *turn, s *model.PeerSession, why string, by *model.Device) {
+	delete(x.m.conf.Peers, s.ID)
+	s.State = model.SessionClosed
+	for _, o := range []*model.Device{s.A, s.B} {
+		if o != by && o.Status.Live() {
+			t.tell(o.Session, "media.closed", map[string]any{"ms": s.ID, "reason": why})
+		}
+	}
+}
+
+// ordered lists the sessions by name, so that what follows is always the same.
+func (x *peers) ordered() []*model.PeerSession {
+	out := make([]*model.PeerSession, 0, len(x.m.conf.Peers))
+	for _, s := range x.m.conf.Peers {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b *model.PeerSession) int { return cmp.Compare(a.ID, b.ID) })
+	return out
 }

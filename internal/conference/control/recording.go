@@ -162,6 +162,7 @@ func (x *recordings) tell(t *turn) {
 			t.touch(p)
 		}
 	}
+	x.m.topo.changed("recording")
 	t.event("recording.state", x.fields())
 }
 

@@ -115,7 +115,7 @@ func linkChanged(m *Machine, t *turn, p Link) (any, error) {
 func (x *mediaSessions) watchFailed(t *turn, s *model.MediaSession) {
 	conn := s.Conn
 	x.m.at(t.now.Add(x.m.cfg.Policy.Grace), func(t *turn) {
-		if s.Link == model.LinkFailed && s.Conn == conn && s.Device.Away == nil {
+		if s.Link == model.LinkFailed && s.Conn == conn && s.Device.Away == nil && s.Device.Leg.Manner != model.Direct {
 			x.lost(t, s)
 		}
 	})

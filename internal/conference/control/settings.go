@@ -20,6 +20,11 @@ func setPolicy(m *Machine, t *turn, p api.SetPolicyParams) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if next.Topology != m.cfg.Policy.Topology {
+		if err := m.topo.check(next.Topology, next.AllowDiscouraged, nil); err != nil {
+			return nil, err
+		}
+	}
 	title := p.Title != "" && p.Title != m.conf.Title
 	lifts := slices.ContainsFunc(p.Unban, func(u string) bool { _, ok := m.bans.until[u]; return ok })
 	if next == m.cfg.Policy && !title && !lifts {
@@ -49,7 +54,11 @@ func setPolicy(m *Machine, t *turn, p api.SetPolicyParams) (any, error) {
 
 // enforce makes rules hold for what is there already.
 func enforce(m *Machine, t *turn, p policy.Policy) {
+	was := m.topo.choice()
 	m.cfg.Policy = p
+	if m.topo.choice() != was {
+		m.topo.tell(t)
+	}
 	m.conf.Conditions = p.API()
 	t.touch(nil)
 	m.floors.enforce(t)

@@ -23,6 +23,7 @@ const (
 	SubDenied        = "subscription.denied"
 	NodeStopping     = "node.stopping"
 	LeaseLost        = "lease.lost"
+	LinkWeak         = "link.weak"
 )
 
 // handler is one row of the command table.
@@ -96,6 +97,9 @@ func init() { // in init, since handlers refer to the table through Decode
 		api.DeviceUpdate:        row(anyJoined, updateDevice),
 		api.DeviceRemove:        row(orService, removeDevice),
 		api.MediaSync:           row(anyJoined, syncMedia),
+		api.TopologySet:         row(moderator, setTopology),
+		api.MediaPeerState:      row(anyJoined, peerState),
+		api.MediaPeerEnd:        row(anyJoined, peerEnd),
 
 		SidebarOpened:    fact(sidebarOpened),
 		SidebarClosing:   fact(sidebarClosing),
@@ -121,6 +125,7 @@ func init() { // in init, since handlers refer to the table through Decode
 		SubDenied:        fact(subDenied),
 		NodeStopping:     fact(nodeStopping),
 		LeaseLost:        fact(leaseLost),
+		LinkWeak:         fact(weakened),
 	}
 }
 

@@ -35,7 +35,8 @@ type Conference struct {
 	Layout    Layout // for all; of the one who set it
 	Recording Recording
 	Peers     map[ids.MediaSession]*PeerSession
-	Choice    Choice // topology in force; Topology is never empty once it runs
+	Choice    Choice // topology in force; never empty once somebody came
+	Lacking   string // what a mixer would need here, for people; empty: nothing
 
 	changes changes
 	hidden  aliases

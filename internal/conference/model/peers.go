@@ -10,6 +10,16 @@ type PeerSession struct {
 	Rev     uint32  // of the last completed negotiation
 	State   Signalling
 	Offerer *Device // whose offer is open; nil: none
+	Meshed  bool    // called for by the topology, and ended by it
+	Flows   [2]bool // A, B: that end says that media flows
+}
+
+// End tells which end a device is at: 0 for A, 1 for B.
+func (s *PeerSession) End(d *Device) int {
+	if d == s.A {
+		return 0
+	}
+	return 1
 }
 
 // Other returns the device at the other end, or nil when d is at neither.

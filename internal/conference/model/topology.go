@@ -1,6 +1,9 @@
 package model
 
-import "parley/api"
+import (
+	"parley/api"
+	"parley/internal/base/ids"
+)
 
 // Manner is how a device's media flows (docs/adr/0008).
 type Manner string
@@ -67,13 +70,21 @@ type Choice struct {
 type Supply struct {
 	Own   Choice // the device's own, empty: as the conference
 	Caps  api.Caps
-	Leg   Leg       // worked out by control
-	Peers []*Device // to be talked to directly, in order of joining
-	Weak  bool      // what it can take is below the floor
+	Leg   Leg        // worked out by control
+	Links []PeerLink // to be talked to directly, in order of coming
+	Weak  bool       // what it can take is below the floor
 	// Cascade: the device is another conference's focus.
 	Cascade *api.Cascade
 	// Group: a multicast group, which gets one mix or one switch for all.
 	Group bool
+}
+
+// PeerLink is a device to be talked to directly.
+type PeerLink struct {
+	Part   ids.Participant
+	Device ids.Device
+	Load   uint64 // which start of it
+	Offer  bool   // this side offers first
 }
 
 // Plain reports whether a device is reached by plain RTP, not by WebRTC.

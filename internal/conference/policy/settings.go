@@ -31,6 +31,8 @@ type Settings struct {
 	FloorChair     string // user who decides over requests beside the moderators; empty: nobody
 	Floors         string // labels with a floor, sorted, separated by spaces
 	Topology       string
+	// AllowDiscouraged: the standards advise against the topology, and it is wanted.
+	AllowDiscouraged bool
 }
 
 // maxFloorUsers bounds the holders of a floor; more is no floor any more.
@@ -51,6 +53,7 @@ func (p Policy) With(a api.Policy, house Policy) (Policy, error) {
 	set(&p.FloorMutes, a.FloorMutes)
 	set(&p.MaxFloorUsers, a.MaxFloorUsers)
 	set(&p.MaxUsers, a.MaxUsers)
+	set(&p.AllowDiscouraged, a.AllowDiscouraged)
 	if a.OneScreen != nil {
 		p.MaxScreens = 0
 		if *a.OneScreen {
@@ -84,7 +87,7 @@ func (p Policy) Under(a api.Policy) Policy {
 	q, _ := p.With(safe, p) // booleans pass
 	for _, one := range []api.Policy{
 		{MaxUsers: a.MaxUsers}, {MaxFloorUsers: a.MaxFloorUsers}, {FloorAlgorithm: a.FloorAlgorithm},
-		{Floors: a.Floors, FloorMutes: a.FloorMutes}, {FloorChair: a.FloorChair}, {Topology: a.Topology},
+		{Floors: a.Floors, FloorMutes: a.FloorMutes}, {FloorChair: a.FloorChair}, {Topology: a.Topology, AllowDiscouraged: a.AllowDiscouraged},
 	} {
 		if r, err := q.With(one, p); err == nil {
 			q = r
@@ -115,8 +118,8 @@ func (p Policy) check(house Policy) error {
 		return bad("maxUsers is more than this server allows, or none")
 	case len(p.FloorChair) > maxChair || strings.ContainsFunc(p.FloorChair, unicode.IsControl) || !utf8.ValidString(p.FloorChair):
 		return bad("floorChair")
-	case len(p.Topology) > 32 || strings.ContainsFunc(p.Topology, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return bad("topology")
+	case p.Topology != "" && !slices.Contains(api.Topologies(), p.Topology):
+		return bad("topology: no such name")
 	}
 	return nil
 }
@@ -132,12 +135,16 @@ func (s Settings) HasFloor(label string) bool { return slices.Contains(s.FloorLa
 // API returns all settings in the form they are set in.
 func (p Policy) API() api.Policy {
 	one := p.MaxScreens == 1
-	return api.Policy{
+	a := api.Policy{
 		Lobby: &p.Lobby, WaitModerator: &p.WaitModerator, MaxUsers: &p.MaxUsers, SingleDevice: &p.SingleDevice,
 		AllowSidebars: &p.AllowSidebars, AllowInvite: &p.AllowInvite, Chat: &p.Chat, OneScreen: &one,
 		FloorAlgorithm: p.FloorAlgorithm, MaxFloorUsers: &p.MaxFloorUsers, FloorMutes: &p.FloorMutes,
 		FloorChair: &p.FloorChair, Floors: p.FloorLabels(), Topology: p.Topology,
 	}
+	if p.AllowDiscouraged {
+		a.AllowDiscouraged = &p.AllowDiscouraged
+	}
+	return a
 }
 
 // Waits reports whether a newcomer with this grant waits in the lobby. An

@@ -1,0 +1,212 @@
+package control
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"parley/api"
+	"parley/internal/base/clock"
+	"parley/internal/base/fault"
+	"parley/internal/base/ids"
+	"parley/internal/conference/model"
+)
+
+// topology is which device is served in which manner. Whatever a manner hangs
+// on marks it as due; at the end of the turn every leg is looked at once.
+type topology struct {
+	m        *Machine
+	due      bool
+	forced   bool // chosen by somebody in this turn: no waiting
+	reason   string
+	arrivals uint64
+	arrived  map[*model.Device]uint64 // order in which the present loads came
+
+	direct  bool
+	few     clock.Time // since when there are few enough to talk directly; zero: there are not
+	failed  bool       // it was tried with these devices, and did not work
+	epoch   uint64     // counts changes of who talks directly
+	lacking string     // what a mixer would need, in words; empty: nothing
+}
+
+const (
+	// pairs is how many devices talk directly in auto, and meshed in mesh (MSH-6):
+	// beyond that each sends the same picture more often than its uplink bears.
+	pairs  = 2
+	meshed = 4
+	// calm is how long few have to be few before the server's legs are given up:
+	// a reload must not bounce a call to and fro.
+	calm = 2 * time.Second
+	// peerWait is how long a session between devices may take to carry media, and
+	// how long the old ones stay while devices connect to the server.
+	peerWait = 10 * time.Second
+)
+
+// Rewire says that a device's leg is served in another way from now on: make
+// the new one before the old one ends.
+type Rewire struct {
+	Device *model.Device
+	Was    model.Leg
+}
+
+// ReleaseMedia says that a device needs its connection to the server no more,
+// since peers carry its media. Conn is its next one, should it come again.
+type ReleaseMedia struct {
+	MS        ids.MediaSession
+	Old, Conn ids.Connection
+}
+
+func (Rewire) effect()       {}
+func (ReleaseMedia) effect() {}
+
+// changed asks for a look at every leg at the end of the turn.
+func (x *topology) changed(why string) {
+	x.due = true
+	if x.reason == "" || why == "set" {
+		x.reason = why
+	}
+}
+
+// settle brings every leg in line with its facts.
+func (x *topology) settle(t *turn) {
+	if !x.due {
+		return
+	}
+	why := x.reason
+	x.due, x.reason = false, ""
+	c := x.m.conf
+	if c.Phase != model.Active && c.Phase != model.Ending {
+		return
+	}
+	devs := x.served()
+	x.decide(t, devs)
+	x.forced = false
+	c.Choice = x.choice()
+	x.lacking = ""
+	for _, d := range devs {
+		x.apply(t, d, devs, why)
+	}
+	c.Lacking = x.lacking
+	x.release(t, devs)
+}
+
+// served lists the devices that media is for, in the order they came.
+func (x *topology) served() []*model.Device {
+	var out []*model.Device
+	for _, p := range x.m.conf.Participants {
+		if p.State != model.Joined {
+			continue
+		}
+		for _, d := range p.Devices {
+			if d.Status.Live() && d.Session != "" && d.MS != "" {
+				out = append(out, d)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *model.Device) int { return cmp.Compare(x.arrived[a], x.arrived[b]) })
+	return out
+}
+
+// choice is the topology in force for the conference.
+func (x *topology) choice() model.Choice {
+	p := x.m.cfg.Policy
+	return model.Choice{Topology: cmp.Or(p.Topology, api.TopologyAuto), AllowDiscouraged: p.AllowDiscouraged}
+}
+
+// apply gives a device the leg that its facts call for and tells it.
+func (x *topology) apply(t *turn, d *model.Device, devs []*model.Device, why string) {
+	leg, was := LegOf(x.facts(d)), d.Leg
+	var peers []*model.Device
+	if leg.Manner == model.Direct {
+		peers = slices.DeleteFunc(slices.Clone(devs), func(o *model.Device) bool { return o == d })
+	}
+	same := leg == was && slices.Equal(x.links(d, peers), d.Links)
+	told := was != (model.Leg{}) // else the join's result tells
+	d.Leg, d.Links = leg, x.links(d, peers)
+	if same {
+		return
+	}
+	t.touch(d.Part)
+	if told {
+		if leg != was {
+			t.effect(Rewire{d, was})
+		}
+		s := x.state(d)
+		t.tell(d.Session, "topology.changed", map[string]any{
+			"topology": s.Topology, "allowDiscouraged": s.AllowDiscouraged, "own": s.Own, "manner": s.Manner,
+			"reason": why, "peers": s.Peers,
+		})
+	}
+}
+
+func (x *topology) links(d *model.Device, peers []*model.Device) []model.PeerLink {
+	var out []model.PeerLink
+	for _, o := range peers {
+		out = append(out, model.PeerLink{Part: o.Part.ID, Device: o.ID, Load: x.arrived[o], Offer: x.arrived[d] > x.arrived[o]})
+	}
+	return out
+}
+
+// state is what a device is told of its leg.
+func (x *topology) state(d *model.Device) api.LegState {
+	c := x.choice()
+	s := api.LegState{
+		Topology: c.Topology, AllowDiscouraged: c.AllowDiscouraged, Own: d.Own.Topology, Manner: string(d.Leg.Manner),
+	}
+	for _, l := range d.Links {
+		s.Peers = append(s.Peers, api.PeerLink{Part: string(l.Part), Dev: string(l.Device), Offer: l.Offer})
+	}
+	return s
+}
+
+// LegState tells how media flows for a session's device; nil: it has none.
+func (m *Machine) LegState(s ids.Session) *api.LegState {
+	d := m.bySession[s]
+	if d == nil || d.Leg.Manner == "" {
+		return nil
+	}
+	out := m.topo.state(d)
+	return &out
+}
+
+// facts of one leg.
+func (x *topology) facts(d *model.Device) LegFacts {
+	c := x.choice()
+	f := LegFacts{
+		Topology: c.Topology, Allowed: c.AllowDiscouraged, Caps: d.Caps, Plain: d.Plain(), Group: d.Group,
+		Slots: d.Subscribe == "slots", Direct: x.direct, Weak: d.Weak, Compose: d.Caps.Compose || x.composed(d),
+	}
+	if d.Own.Topology != "" {
+		f.Topology, f.Allowed = d.Own.Topology, d.Own.AllowDiscouraged
+	}
+	f.MixAudio, f.MixVideo = x.can("audio"), x.can("video")
+	return f
+}
+
+// composed reports whether a layout was set that shows several at a time.
+func (x *topology) composed(d *model.Device) bool {
+	switch cmp.Or(d.Layout.Mode, x.m.conf.Layout.Mode) {
+	case "", "automatic", "single-view":
+		return false
+	}
+	return true
+}
+
+// can reports whether there is a mixer for a kind, and notes what it lacks.
+func (x *topology) can(kind string) bool {
+	err := x.mixer(kind)
+	if err != nil {
+		x.lacking = err.Message
+	}
+	return err == nil
+}
+
+func (x *topology) mixer(kind string) *fault.Error {
+	if x.m.cfg.CanMix == nil {
+		return fault.New(503, "codec-missing", "this server has no mixer")
+	}
+	if err := x.m.cfg.CanMix(kind); err != nil {
+		return fault.From(err)
+	}
+	return nil
+}
