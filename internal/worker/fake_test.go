@@ -25,6 +25,7 @@ type fakeEngine struct {
 	ready      map[graph.LegID]bool
 	onRTCP     func(leg graph.LegID, compound []byte)
 	removed    int
+	told       int             // tracks whose contributors came
 	wrong      []string        // calls that break the engine's contract
 	crosses    []*engine.Cross // free ones
 }
@@ -34,7 +35,6 @@ type fakeTrack struct {
 	subs    []engine.SubConfig
 	remotes []engine.Shard
 	pending []*ring.Buf
-	who     []plane.Contributor
 }
 
 func newFake(c engine.Config) *fakeEngine {
@@ -78,6 +78,9 @@ func (e *fakeEngine) AddTrack(_ clock.Time, c engine.TrackConfig, _ *engine.Out)
 	if e.tracks[c.ID] != nil {
 		e.wrong = append(e.wrong, "AddTrack twice")
 	}
+	if len(c.Contributors) > 0 {
+		e.told++
+	}
 	t := &fakeTrack{cfg: c}
 	e.tracks[c.ID] = t
 	if !c.Remote {
@@ -104,7 +107,7 @@ func (e *fakeEngine) RemoveTrack(_ clock.Time, id graph.TrackID, _ *engine.Out) 
 func (e *fakeEngine) MuteTrack(clock.Time, graph.TrackID, bool) {}
 func (e *fakeEngine) SetContributors(_ clock.Time, id graph.TrackID, list []plane.Contributor, _ *engine.Out) {
 	if t := e.tracks[id]; t != nil {
-		t.who = list
+		e.told++
 	}
 }
 

@@ -205,3 +205,34 @@ func TestInsideConcurrent(t *testing.T) {
 	}
 	g.Wait()
 }
+
+// TestContributorsReachEveryShard: who is in a mix is told where listeners are,
+// also where they come later.
+func TestContributorsReachEveryShard(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Workers, c.Caps.LinksPerShard = 2, 1 })
+	far := newFarEnd()
+	for _, c := range []ids.Connection{"conn_1", "conn_2", "conn_3"} {
+		if _, err := r.OpenInside("conf_test", c, far); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Publish(plane.Track{Conf: "conf_test", Conn: "conn_1", Track: "trk_m", MID: "0", Kind: plane.Audio, Mixed: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.Contributors("conf_test", "trk_m", []plane.Contributor{{SrcID: 5, CNAME: "c"}})
+	r.Contributors("conf_test", "no such", nil)
+	for i, c := range []ids.Connection{"conn_2", "conn_3"} {
+		if err := r.Subscribe(plane.Subscription{Conf: "conf_test", Sub: ids.Subscription(c), Track: "trk_m", Conn: c, MID: "0", SSRC: uint32(9 + i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.settle()
+	r.stop()
+	n := 0
+	for _, e := range r.engines {
+		n += e.told
+	}
+	if n != 2 {
+		t.Errorf("%d shards know", n)
+	}
+}

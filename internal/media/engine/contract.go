@@ -36,6 +36,8 @@ type TrackConfig struct {
 	Remote bool
 	Home   Shard
 	Leg    graph.LegID
+	// Contributors of a mixed track, see SetContributors.
+	Contributors []plane.Contributor
 }
 
 // SubConfig starts or changes a subscription of a leg of this shard. The track
@@ -93,6 +95,8 @@ type API interface {
 	AddTrack(now clock.Time, t TrackConfig, out *Out)
 	RemoveTrack(now clock.Time, t graph.TrackID, out *Out)
 	MuteTrack(now clock.Time, t graph.TrackID, muted bool)
+	// SetContributors tells who is in a mixed track.
+	SetContributors(now clock.Time, t graph.TrackID, list []plane.Contributor, out *Out)
 	// AddRemote / RemoveRemote tell a track's home engine which shards have subscribers.
 	AddRemote(now clock.Time, t graph.TrackID, s Shard)
 	RemoveRemote(now clock.Time, t graph.TrackID, s Shard)

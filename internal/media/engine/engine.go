@@ -61,7 +61,7 @@ type subscription struct {
 // New returns an engine without legs or tracks.
 func New(cfg Config) *Engine {
 	e := &Engine{cfg: cfg, subs: map[ids.Subscription]*subscription{}, confs: map[ids.Conference]*conference{}}
-	e.env = stream.Env{Anchor: cfg.Anchor, Random32: cfg.Random32, Up: e, ReportSoon: e.reportSoonFor}
+	e.env = stream.Env{Anchor: cfg.Anchor, Random32: cfg.Random32, Up: e, ReportSoon: e.reportSoonFor, Free: e.free}
 	return e
 }
 
@@ -206,13 +206,14 @@ func (e *Engine) attach(now clock.Time, s *subscription) {
 		src = t.src
 	}
 	p := s.proj
-	p.Slot, p.Width = s.cfg.Sub.Slot, s.cfg.Sub.Width
+	p.Slot, p.Width, p.Anonymous = s.cfg.Sub.Slot, s.cfg.Sub.Width, s.cfg.Sub.Anonymous
 	if src != nil {
 		p.CNAME = src.Track.CNAME
 	}
-	if p.Slot || p.CNAME == "" {
+	if p.Slot || p.Anonymous || p.CNAME == "" {
 		p.CNAME = s.leg.media.CNAME // slots live on our own clock (SWX)
 	}
+	e.name(s, src)
 	if s.cfg.Sub.Paused { // before Attach, which would ask for a keyframe
 		p.Pause(now, true)
 	}
@@ -233,6 +234,9 @@ func (e *Engine) Unsubscribe(now clock.Time, id ids.Subscription, out *Out) {
 	s.recipe.Disconnect(&s.leg.egress, s.proj)
 	s.leg.egress.Remove(s.proj)
 	s.leg.subs = slices.DeleteFunc(s.leg.subs, func(x *subscription) bool { return x == s })
+	if src := s.proj.Source(); src != nil && src.Track.Mixed {
+		e.unname(s.leg, out)
+	}
 }
 
 // appendSent adds the SSRCs of a projection that the peer has heard of.

@@ -125,7 +125,7 @@ func (e *Engine) receive(now clock.Time, l *leg, st *inStream, buf *ring.Buf, h 
 		e.drops.Muted++
 		return
 	}
-	if t.cfg.Track.Kind == plane.Audio && l.ids.level != 0 {
+	if t.cfg.Track.Kind == plane.Audio && l.ids.level != 0 && !t.cfg.Track.Mixed {
 		if d, ok := h.Ext(buf.B[:buf.N], l.ids.level); ok && len(d) > 0 {
 			p.Level = d[0] & 0x7f
 		}

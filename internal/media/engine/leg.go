@@ -42,6 +42,7 @@ type leg struct {
 	twcc    stream.Recorder
 	est     stream.Estimator
 	bye     map[uint32]bool // SSRCs we said BYE for
+	named   map[uint32]bool // contributors the peer has heard of
 
 	packets, octets uint64
 	nacks, plis     uint64

@@ -206,6 +206,13 @@ type pub struct {
 }
 
 func (p *peer) publish(mid string, k plane.Kind, ssrc uint32) *pub {
+	x := p.prepare(mid, k, ssrc)
+	p.r.shards[p.shard].AddTrack(p.r.now, engine.TrackConfig{ID: x.id, Track: x.track, Home: engine.Shard(p.shard), Leg: p.leg}, &p.r.outs[p.shard])
+	return x
+}
+
+// prepare makes a track that is not announced yet.
+func (p *peer) prepare(mid string, k plane.Kind, ssrc uint32) *pub {
 	r := p.r
 	t := plane.Track{Conf: conf, Conn: p.conn, Track: ids.Track(fmt.Sprint("trk_", r.track)), MID: mid, Kind: k, CNAME: fmt.Sprint("alias-", p.leg), SrcID: 0xC0000000 + uint32(r.track)}
 	x := &pub{p: p, id: graph.TrackID(r.track), track: t, ssrc: ssrc, seq: 1000, ts: 5000, pt: pubVP8.PT, tw: new(uint16)}
@@ -213,7 +220,6 @@ func (p *peer) publish(mid string, k plane.Kind, ssrc uint32) *pub {
 		x.pt = pubOpus.PT
 	}
 	r.track++
-	r.shards[p.shard].AddTrack(r.now, engine.TrackConfig{ID: x.id, Track: t, Home: engine.Shard(p.shard), Leg: p.leg}, &r.outs[p.shard])
 	return x
 }
 

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"time"
 
 	"parley/internal/base/clock"
 	"parley/internal/media/graph"
+	"parley/internal/media/plane"
 	"parley/internal/media/rtcp"
 )
 
@@ -28,7 +30,7 @@ const (
 func (e *Engine) reportAt(now clock.Time, l *leg) clock.Time {
 	if l.reportDue == 0 {
 		members := time.Duration(len(l.streams) + len(l.egress.Sends) + 2)
-		td := max(reportMin, members*reportSize*time.Second/legShare)
+		td := max(cmp.Or(l.media.RTCPMin, reportMin), members*reportSize*time.Second/time.Duration(cmp.Or(l.media.RTCPRate, legShare)))
 		if len(l.streams) == 0 && !l.sending() {
 			td = reportIdle
 		}
@@ -188,6 +190,10 @@ func (e *Engine) report(now clock.Time, l *leg, out *Out) {
 		e.emit(l, out)
 		b = e.rtcp[:0]
 	}
+	spill := func() { // a compound goes on: the next begins as one, too (rule C2)
+		flush()
+		b = rtcp.AppendSDES(rtcp.AppendRR(b, l.ssrc, nil), l.ssrc, l.media.CNAME)
+	}
 	for _, p := range l.egress.Sends {
 		s, ok := p.SenderInfo(now)
 		if !ok || p.Dead {
@@ -195,6 +201,11 @@ func (e *Engine) report(now clock.Time, l *leg, out *Out) {
 		}
 		b = rtcp.AppendSR(b, p.SSRC, s, nil)
 		b = rtcp.AppendSDES(b, p.SSRC, p.CNAME)
+		e.contributors(p, func(c plane.Contributor) {
+			if b = rtcp.AppendSDES(b, c.SrcID, c.CNAME); len(b) > compoundMax {
+				spill()
+			}
+		})
 		if len(b) > compoundMax {
 			flush()
 		}

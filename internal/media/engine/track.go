@@ -18,6 +18,7 @@ type track struct {
 	remotes []remote
 	muted   bool
 	live    bool
+	contrib []plane.Contributor
 	endAt   clock.Time // all its SSRCs said BYE: ends unless one comes back
 	asked   clock.Time // remote: last keyframe request sent home
 }
@@ -49,7 +50,7 @@ func (e *Engine) AddTrack(now clock.Time, c TrackConfig, out *Out) {
 		e.tracks = append(e.tracks, nil)
 	}
 	conf := e.conference(c.Track.Conf)
-	t := &track{cfg: c, conf: conf, sect: -1, src: stream.NewSource(c.ID, c.Track), muted: c.Track.Muted}
+	t := &track{cfg: c, conf: conf, sect: -1, src: stream.NewSource(c.ID, c.Track), muted: c.Track.Muted, contrib: boundContributors(c.Contributors)}
 	e.tracks[c.ID] = t
 	conf.tracks = append(conf.tracks, t)
 	for _, r := range conf.order {
@@ -129,6 +130,7 @@ func (e *Engine) RemoveTrack(now clock.Time, id graph.TrackID, out *Out) {
 		}
 	}
 	t.unlink()
+	e.sourceGone(t, out)
 	t.src.Close()
 	e.tidy(t.conf)
 	e.settle(now, out)

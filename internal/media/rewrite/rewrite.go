@@ -32,13 +32,22 @@ type pt struct {
 	codec        payload.Codec
 }
 
-// carried are the end-to-end extensions (rule C8); all others are hop-local or
-// unknown and are dropped.
-var carried = [...]plane.Ext{plane.ExtAudioLevel, plane.ExtOrientation, plane.ExtDependency, plane.ExtAbsCapture,
-	plane.ExtPlayoutDelay, plane.ExtColorSpace, plane.ExtVideoContent}
+// Which extensions pass (rule C8); all others are hop-local or unknown and are
+// dropped.
+var (
+	// EndToEnd are what a source tells its receivers.
+	EndToEnd = []plane.Ext{plane.ExtAudioLevel, plane.ExtOrientation, plane.ExtDependency, plane.ExtAbsCapture,
+		plane.ExtPlayoutDelay, plane.ExtColorSpace, plane.ExtVideoContent}
+	// Mixed are those of a mixer's stream: the levels belong to its CSRC list.
+	Mixed = append([]plane.Ext{plane.ExtMixerLevel}, EndToEnd...)
+	// Nameless are those without which a picture is shown wrong and that tell
+	// nothing about who made it (RTCP-terminating MCU); a capture time would.
+	Nameless = []plane.Ext{plane.ExtOrientation, plane.ExtDependency, plane.ExtColorSpace}
+)
 
-// New makes the tables: codecs by name and parameters, extensions by URI.
-func New(srcExts *plane.ExtIDs, src []plane.Codec, dstExts *plane.ExtIDs, dst []plane.Codec) Map {
+// New makes the tables: codecs by name and parameters, the carried extensions
+// by URI.
+func New(srcExts *plane.ExtIDs, src []plane.Codec, dstExts *plane.ExtIDs, dst []plane.Codec, carried []plane.Ext) Map {
 	m := Map{Dst: *dstExts}
 	for i := range src {
 		if m.npts == maxCodecs {

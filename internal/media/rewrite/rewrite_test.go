@@ -33,7 +33,7 @@ func TestCodecsMatchByWhatTheyCarry(t *testing.T) {
 		{Name: "VP8", PT: 9, ClockRate: 90000},
 		{Name: "PCMU", PT: 0, ClockRate: 8000},
 	}
-	m := New(&plane.ExtIDs{}, src, &plane.ExtIDs{}, dst)
+	m := New(&plane.ExtIDs{}, src, &plane.ExtIDs{}, dst, EndToEnd)
 	for in, want := range map[uint8]uint8{109: 63, 1: 102, 3: 100, 5: 104, 9: 111} {
 		if out, _, _, ok := m.PT(in); !ok || out != want {
 			t.Errorf("%d -> %d %v, want %d", in, out, ok, want)
@@ -53,7 +53,7 @@ func TestExtensionsByURI(t *testing.T) {
 	src := plane.ExtIDs{plane.ExtMID: 1, plane.ExtAudioLevel: 2, plane.ExtTransportCC: 3, plane.ExtDependency: 4, plane.ExtVideoTiming: 5}
 	dst := plane.ExtIDs{plane.ExtMID: 5, plane.ExtAudioLevel: 4, plane.ExtTransportCC: 1, plane.ExtDependency: 2, plane.ExtVideoTiming: 3}
 	c := []plane.Codec{{Name: "VP8", PT: 96, ClockRate: 90000}}
-	m := New(&src, c, &dst, c)
+	m := New(&src, c, &dst, c, EndToEnd)
 	for _, two := range []bool{false, true} {
 		h := prtp.Header{Version: 2, PayloadType: 96, SSRC: 1}
 		h.Extension, h.ExtensionProfile = true, 0xBEDE
@@ -99,7 +99,7 @@ func BenchmarkHeader(b *testing.B) {
 	src := plane.ExtIDs{plane.ExtAudioLevel: 2}
 	dst := plane.ExtIDs{plane.ExtAudioLevel: 4, plane.ExtTransportCC: 1, plane.ExtAbsSendTime: 3}
 	c := []plane.Codec{{Name: "VP8", PT: 96, ClockRate: 90000}}
-	m := New(&src, c, &dst, c)
+	m := New(&src, c, &dst, c, EndToEnd)
 	buf := ring.NewPool().Get()
 	p := graph.Packet{Buf: buf}
 	out := make([]byte, rtp.MaxHeader)

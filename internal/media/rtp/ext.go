@@ -91,7 +91,7 @@ type Writer struct {
 	two bool
 }
 
-// MaxHeader bounds a header the server writes: the fixed part, one CSRC, and
+// MaxHeader bounds a header the server writes: the fixed part, CSRCs, and
 // extensions; an element that would go beyond is refused by [Writer.Space].
 const MaxHeader = 512
 
@@ -103,6 +103,7 @@ type Fields struct {
 	TS          uint32
 	SSRC        uint32
 	CSRC        uint32 // one contributing source; 0 none
+	Sources     []byte // instead: contributing sources as on the wire, at most 15
 }
 
 // Begin writes the fixed part. two chooses the two-byte form for extensions.
@@ -115,7 +116,11 @@ func (w *Writer) Begin(b []byte, f *Fields, two bool) {
 	binary.BigEndian.PutUint16(b[2:], f.Seq)
 	binary.BigEndian.PutUint32(b[4:], f.TS)
 	binary.BigEndian.PutUint32(b[8:], f.SSRC)
-	if f.CSRC != 0 {
+	if n := len(f.Sources) / 4; n > 0 {
+		n = min(n, maxCSRC)
+		b[0] |= uint8(n)
+		w.n += copy(b[w.n:], f.Sources[:4*n])
+	} else if f.CSRC != 0 {
 		b[0] |= 1
 		binary.BigEndian.PutUint32(b[12:], f.CSRC)
 		w.n += 4

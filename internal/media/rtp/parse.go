@@ -74,6 +74,14 @@ func Parse(b []byte, h *Header) Drop {
 	return OK
 }
 
+// maxCSRC is what the four bits of CC can count.
+const maxCSRC = 15
+
+// Sources returns the list of contributing sources as on the wire.
+func (h *Header) Sources(b []byte) []byte {
+	return b[fixedLen : fixedLen+4*int(h.CSRCCount)]
+}
+
 // CSRC returns the i-th contributing source of a parsed packet.
 func (h *Header) CSRC(b []byte, i int) uint32 {
 	return binary.BigEndian.Uint32(b[fixedLen+4*i:])

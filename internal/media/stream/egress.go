@@ -18,6 +18,8 @@ type Env struct {
 	// ReportSoon is told that a stream started or switched on a leg: its
 	// receiver waits for an SR.
 	ReportSoon func(now clock.Time, leg graph.LegID)
+	// Free tells whether nobody on a leg has had an SSRC yet; nil: nobody has.
+	Free func(leg graph.LegID, ssrc uint32) bool
 }
 
 // DefaultRTT is assumed until a leg has told one.

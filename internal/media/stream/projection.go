@@ -7,6 +7,7 @@ import (
 	"parley/internal/base/seqnum"
 	"parley/internal/media/graph"
 	"parley/internal/media/payload"
+	"parley/internal/media/plane"
 	"parley/internal/media/rewrite"
 	"parley/internal/media/rtp"
 )
@@ -18,6 +19,7 @@ import (
 type Projection struct {
 	SSRC, RTXSSRC uint32
 	Slot          bool // sources change: name them in CSRC
+	Anonymous     bool // nothing tells whose packets they are (RFC 7667, section 3.9)
 	CNAME         string
 	Width         int // wanted size, 0 = any
 	Dead          bool
@@ -251,6 +253,9 @@ func (p *Projection) start(in *graph.Packet, s *Source) {
 		g.ts = p.leg.Env.Random32()
 		p.credit = firstCredit
 		p.rtxSeq = uint16(r >> 16)
+		if s.Track.Keep && p.adopt(in.Hdr.SSRC) {
+			p.next, g.ts = in.ExtSeq, 0
+		}
 	} else if prev := &p.segs[len(p.segs)-1]; prev.hist == g.hist && prev.gen == g.gen {
 		g.ts, g.pic, g.tl0, g.frames = prev.ts, prev.pic, prev.tl0, prev.frames
 	} else {
@@ -268,6 +273,27 @@ func (p *Projection) start(in *graph.Packet, s *Source) {
 	p.layer = int8(in.Layer)
 	p.lastTS, p.lastAt = in.Hdr.TS+g.ts, in.Arrival
 	p.leg.Env.ReportSoon(in.Arrival, p.leg.Leg)
+}
+
+// adopt takes over the source's own SSRC (RFC 7667, section 3.2.1.3), false
+// where the leg has another use for it or has had: then ours stays.
+func (p *Projection) adopt(ssrc uint32) bool {
+	if free := p.leg.Env.Free; ssrc == 0 || p.leg.Uses(ssrc) || (free != nil && !free(p.leg.Leg, ssrc)) {
+		return false
+	}
+	p.SSRC = ssrc
+	return true
+}
+
+// carried returns the extensions that pass from a source.
+func (p *Projection) carried(s *Source) []plane.Ext {
+	switch {
+	case p.Anonymous:
+		return rewrite.Nameless
+	case s.Track.Mixed:
+		return rewrite.Mixed
+	}
+	return rewrite.EndToEnd
 }
 
 // skip leaves a number out.
@@ -318,7 +344,7 @@ func (p *Projection) send(now clock.Time, in *graph.Packet, g *segment, pt uint8
 func (p *Projection) table(s *Source) *rewrite.Map {
 	if p.info != s.Info {
 		p.info = s.Info
-		p.m = rewrite.New(&s.Info.Exts, s.Info.Codecs, &p.sect.Exts, p.sect.Codecs)
+		p.m = rewrite.New(&s.Info.Exts, s.Info.Codecs, &p.sect.Exts, p.sect.Codecs, p.carried(s))
 	}
 	return &p.m
 }
@@ -331,8 +357,12 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 	if !p.acked {
 		hop.MID = p.sect.MID
 	}
-	if p.Slot {
-		f.CSRC = g.src.Track.SrcID
+	switch t := &g.src.Track; {
+	case p.Anonymous:
+	case t.Mixed: // it contributes its CSRCs, not itself (RFC 3550, section 7.1)
+		f.Sources = in.Hdr.Sources(in.Buf.B[:])
+	case p.Slot:
+		f.CSRC = t.SrcID
 	}
 	off, b := out.Grow(rtp.MaxHeader)
 	n, tw := p.m.Header(b, f, &hop, in)
