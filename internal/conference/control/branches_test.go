@@ -324,3 +324,42 @@ func TestRACE27_DialOutAnsweredAndCancelled(t *testing.T) {
 		},
 	})
 }
+
+// TestRACE27_LegInTheRoomAndCancelled: a leg that has joined goes with all it
+// carries when its call is given up; joined after that it is a device like any.
+func TestRACE27_LegInTheRoomAndCancelled(t *testing.T) {
+	force(t, race{
+		meet: func(a *arena) [2]func() int {
+			mod, _ := a.join("mod", api.RoleModerator)
+			a.must(mod, api.DeviceAdd, api.DeviceParams{Device: "phone"})
+			call := func(s model.Status) func() int {
+				return a.command(control.Caller{}, control.Dialled, control.DialProgress{User: "mod", Device: "phone", Status: s, How: model.Booted})
+			}
+			call(model.DialingOut)()
+			leg := caller("mod", api.RoleModerator)
+			leg.Session = "sess_leg"
+			return [2]func() int{
+				call(model.Disconnected),
+				a.command(leg, api.ConferenceJoin, api.JoinParams{Device: "phone", Tracks: []api.PublishParams{micP}}),
+			}
+		},
+		codes: [2][2]int{{200, 200}, {200, 200}},
+		after: func(a *arena, first int) {
+			d := a.partOf("mod").Devices["phone"]
+			if first == 0 {
+				if d.Status != model.Connected || len(d.Media) != 1 {
+					a.t.Errorf("joined after the call: row %s with %d connections", d.Status, len(d.Media))
+				}
+				return
+			}
+			if d.Status != model.Disconnected || d.Gone != model.Booted || len(d.Media) != 0 || a.m.Device("sess_leg") != nil {
+				a.t.Errorf("row %s %s with %d connections", d.Status, d.Gone, len(d.Media))
+			}
+			for _, k := range a.m.Conference().Tracks {
+				if k.Device == d {
+					a.t.Errorf("track %s lives on", k.ID)
+				}
+			}
+		},
+	})
+}
