@@ -47,7 +47,7 @@ func (e *Engine) open(now clock.Time, l *leg, ssrc uint32, sect int, layer uint8
 		}
 	}
 	l.last = st
-	l.reportDue = clock.Earliest(l.reportDue, now.Add(reportMin/2))
+	e.hasten(l, now.Add(reportMin/2))
 	e.wake(l, now) // a keyframe may have been waited for
 	return st
 }

@@ -175,9 +175,10 @@ type limiter struct {
 	next clock.Time // earliest instant of the next request
 	gap  time.Duration
 	seq  uint8 // FIR command number
+	open bool  // it is not answered yet
 }
 
-func (k *limiter) came() { k.want = false }
+func (k *limiter) came() { k.want, k.open = false, false }
 
 // sent notes a request. While they follow each other the gap doubles.
 func (k *limiter) sent(now clock.Time, rtt time.Duration) {

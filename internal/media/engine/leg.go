@@ -50,7 +50,8 @@ type leg struct {
 	priorOut, prior uint64
 	priorAt         clock.Time
 	reportDue       clock.Time
-	offset          int64 // our time minus the peer's NTP time, ns
+	reported        clock.Time // last regular report
+	offset          int64      // our time minus the peer's NTP time, ns
 	hasOffset       bool
 	due             clock.Time // in the engine's heap
 	heapAt          int

@@ -27,6 +27,10 @@ func (e *Engine) HandleRTCP(now clock.Time, id graph.LegID, compound []byte, out
 			e.handleSR(now, l, &p, out)
 		case rtcp.TypeBYE:
 			e.handleBYE(now, l, &p)
+		case rtcp.TypeRTPFB:
+			if p.Count == rtcp.FmtTMMBR {
+				e.handleLimits(l, &p, out)
+			}
 		}
 		if s, ok := p.Sender(); ok && p.Type != rtcp.TypeBYE {
 			if st := l.find(s); st != nil {
@@ -120,7 +124,10 @@ func (e *Engine) askKeyframe(now clock.Time, t *track, y *layer, out *Out) {
 	case pli:
 		e.rtcp = rtcp.AppendPLI(b, l.ssrc, st.recv.SSRC)
 	case fir:
-		y.key.seq++
+		if !y.key.open { // a repeated command keeps its number (rule C10)
+			y.key.seq++
+			y.key.open = true
+		}
 		e.rtcp = rtcp.AppendFIR(b, l.ssrc, st.recv.SSRC, y.key.seq)
 	default:
 		y.key.want = false

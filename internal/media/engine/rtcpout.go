@@ -49,7 +49,16 @@ func (e *Engine) reportSoonFor(now clock.Time, id graph.LegID) {
 	if l == nil {
 		return
 	}
-	l.reportDue = clock.Earliest(l.reportDue, now.Add(reportSoon))
+	e.hasten(l, now.Add(reportSoon))
+}
+
+// hasten brings the next report forward, on a leg that was given an interval of
+// its own not beyond what that allows.
+func (e *Engine) hasten(l *leg, at clock.Time) {
+	if min := l.media.RTCPMin; min != 0 && l.reported != 0 {
+		at = max(at, l.reported.Add(min*2/5))
+	}
+	l.reportDue = clock.Earliest(l.reportDue, at)
 	e.wake(l, l.reportDue)
 }
 
@@ -184,6 +193,7 @@ func (e *Engine) sendREMB(now clock.Time, l *leg, out *Out) {
 // we have sent on it, and our reporter's RR about what the peer sends.
 func (e *Engine) report(now clock.Time, l *leg, out *Out) {
 	l.rates(now)
+	l.reported = now
 	b := e.rtcp[:0]
 	flush := func() {
 		e.rtcp = b

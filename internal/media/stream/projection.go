@@ -27,6 +27,7 @@ type Projection struct {
 	Packets       uint32 // sent, for the SR (rule C9: counted on this leg)
 	Octets        uint32
 	LastSent      clock.Time
+	Limit         uint64 // bit/s the receiver asked for (TMMBR), 0 none
 
 	leg    *Egress
 	src    *Source // what should be shown
@@ -39,6 +40,7 @@ type Projection struct {
 	target int8  // wanted, -1 none
 	epoch  uint32
 	paused bool
+	held   bool       // the source is faster than Limit and has nothing slower
 	ids    pictureIDs // of the last packet before a stop
 	acked  bool       // a report came: the receiver knows the MID
 	lastTS uint32
@@ -135,7 +137,10 @@ func (p *Projection) Review(now clock.Time) {
 	if !p.wantsPictures() {
 		return
 	}
-	want := int8(p.src.Pick(now, p.Width))
+	want := p.within(now, int8(p.src.Pick(now, p.Width)))
+	if p.held {
+		return
+	}
 	if want < 0 || (want == p.layer && p.shows(p.src)) {
 		p.target = -1
 		return
@@ -160,7 +165,7 @@ func (p *Projection) Takes(s *Source) bool {
 
 // Forward sends one packet of a source that the projection takes.
 func (p *Projection) Forward(now clock.Time, in *graph.Packet, s *Source, out *graph.Batch) {
-	if p.paused || p.Dead || p.sect == nil || s.Info == nil {
+	if p.paused || p.held || p.Dead || p.sect == nil || s.Info == nil {
 		return
 	}
 	if s == p.src && s.Epoch != p.epoch {

@@ -44,6 +44,7 @@ type Layer struct {
 	Last  clock.Time // last packet
 	Gen   uint16     // changes with the SSRC: timestamps before and after are unrelated
 	keyTS uint32     // timestamp of the last keyframe
+	meter meter
 	key   bool
 }
 
@@ -120,6 +121,7 @@ func (s *Source) codec(pt uint8) payload.Codec {
 func (s *Source) Keep(p *graph.Packet) {
 	l := &s.Layers[p.Layer]
 	l.Last = p.Arrival
+	l.meter.octets += uint64(p.Buf.N)
 	l.Hist.Put(p)
 }
 

@@ -1,0 +1,48 @@
+package stream
+
+import (
+	"time"
+
+	"parley/internal/base/clock"
+)
+
+// meter measures the rate of one encoding over about a second, when asked.
+type meter struct {
+	octets, rate uint64
+	at           clock.Time
+}
+
+// bits returns the rate in bit/s; 0 until a span was measured.
+func (m *meter) bits(now clock.Time) uint64 {
+	switch dt := now.Sub(m.at); {
+	case m.at == 0 || dt > 5*time.Second: // nobody asked for long: begin anew
+		m.rate = 0
+	case dt < time.Second:
+		return m.rate
+	default:
+		m.rate = uint64(float64(m.octets*8) / dt.Seconds())
+	}
+	m.at, m.octets = now, 0
+	return m.rate
+}
+
+// within lowers a wanted layer until it fits what the receiver asked for
+// (TMMBR, RFC 5104, section 4.2.1) and holds a picture back that has no such
+// layer: there is no encoder here to slow down. A mixer has one.
+func (p *Projection) within(now clock.Time, want int8) int8 {
+	held := false
+	if p.Limit != 0 && !p.src.Track.Mixed && want >= 0 {
+		for want > 0 && p.src.Layers[want].meter.bits(now) > p.Limit {
+			want--
+		}
+		held = want == 0 && p.src.Layers[0].meter.bits(now) > p.Limit
+	}
+	if held != p.held {
+		if p.held = held; held {
+			p.stop()
+		} else {
+			p.seek(now)
+		}
+	}
+	return want
+}
