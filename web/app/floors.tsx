@@ -26,7 +26,7 @@ function OneFloor({ floor: f }: { floor: Floor }) {
   const self = control.me.value?.user;
   const mine = [...f.holders, ...f.queue].find((r) => r.user === self);
   const title = t("floorOf", { name: floorName(f.floor) });
-  const chair = control.can("floor.grant");
+  const chair = control.can("floor.grant") || (self !== undefined && control.policy.value.floorChair === self);
   return (
     <section class="box" aria-label={title}>
       <h3>{title}</h3>

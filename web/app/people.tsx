@@ -2,7 +2,7 @@
 // what can be done about it.
 
 import { signal } from "@preact/signals";
-import { grantable, mayAct, type Person, type Role } from "../sdk";
+import { atLeast, grantable, mayAct, type Person, type Role } from "../sdk";
 import * as call from "./call";
 import * as chat from "./chat";
 import * as control from "./control";
@@ -157,6 +157,7 @@ function MediaTools({ person: p }: { person: Person }) {
 function PowerTools({ person: p }: { person: Person }) {
   const name = nameOfPerson(p);
   const roles = grantable(control.role.value, p.role);
+  const chairs = control.policy.value.floorChair === p.user;
   const remove = (ban: boolean) =>
     ask(t(ban ? "removeBanAsk" : "removeAsk", { name }), { label: t(ban ? "removeBan" : "remove"), danger: true, run: () => void control.expel(p, ban) });
   const change = (to: Role) => {
@@ -175,8 +176,11 @@ function PowerTools({ person: p }: { person: Person }) {
           </select>
         </label>
       )}
-      <Tool label={t("remove")} danger onClick={() => remove(false)} />
-      <Tool label={t("removeBan")} danger onClick={() => remove(true)} />
+      {control.floors.value.length > 0 && !atLeast(p.role, "moderator") && (
+        <Tool label={t(chairs ? "floorChairEnd" : "floorChair")} onClick={() => void control.setPolicy({ floorChair: chairs ? "" : p.user })} />
+      )}
+      {p.role !== "owner" && <Tool label={t("remove")} danger onClick={() => remove(false)} />}
+      {p.role !== "owner" && <Tool label={t("removeBan")} danger onClick={() => remove(true)} />}
     </>
   );
 }

@@ -201,6 +201,8 @@ export const en = {
   floorRelease: "Give up the floor",
   floorWithdraw: "Take back",
   floorGrant: "Give {name} the floor",
+  floorChair: "Let decide who speaks",
+  floorChairEnd: "No longer let decide who speaks",
   floorDeny: "Deny {name} the floor",
   floorRevoke: "Take the floor from {name}",
   floorHeld: "{name} has the floor",

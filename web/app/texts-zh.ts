@@ -203,6 +203,8 @@ export const zh: Record<Key, string> = {
   floorRelease: "放弃发言权",
   floorWithdraw: "撤回申请",
   floorGrant: "给予 {name} 发言权",
+  floorChair: "由其决定谁发言",
+  floorChairEnd: "不再由其决定谁发言",
   floorDeny: "拒绝 {name} 的申请",
   floorRevoke: "收回 {name} 的发言权",
   floorHeld: "{name} 拥有发言权",
