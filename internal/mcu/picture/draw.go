@@ -9,6 +9,7 @@ type Tile struct {
 	Active  bool   // speaks
 	NoVideo bool   // camera off: initials in place of frames
 	Initial string
+	Edge    bool // a line around, since tiles touch
 }
 
 // Shade darkens r to a share of 1/256 keep (text is read upon it).
@@ -140,8 +141,11 @@ func (p *Painter) Paint(dst *Frame, t *Tile, frame *Frame) {
 		p.scaler.Scale(area.Sub(in), frame)
 	}
 	p.label(area, t)
-	if t.Active {
+	switch {
+	case t.Active:
 		area.Border(Rect{0, 0, t.W, t.H}, max(2, t.H/90)&^1, Active)
+	case t.Edge:
+		area.Border(Rect{0, 0, t.W, t.H}, 2, Ground)
 	}
 }
 

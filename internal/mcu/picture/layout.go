@@ -65,29 +65,33 @@ func shape(n, w, h int) (cols, rows int) {
 	for c := 1; c <= n; c++ {
 		r := (n + c - 1) / c
 		tw := math.Min(float64(w)/float64(c), float64(h)/float64(r)*16/9)
-		if tw > best+0.5 {
+		if tw > best-0.5 { // as large with more columns: wider is what people expect
 			best, cols, rows = tw, c, r
 		}
 	}
 	return cols, rows
 }
 
-// cells are n tiles in a grid; a last row that is not full is centred.
+// cells are n tiles in a grid without gaps, so that halves and quarters are exact
+// and a layer of that size needs no scaling; the painter draws the lines between
+// them. A last row that is not full is centred.
 func cells(cols, rows, n, w, h int) []Rect {
-	g := gap(h)
-	if cols*rows == 1 {
-		g = 0
+	tw, th := w/cols&^1, h/rows&^1
+	if cols*rows > 1 && th > tw*3/4 { // far from any camera's shape: 16:9, with the rest around
+		th = (tw*9/16 + 1) &^ 1
 	}
-	tw, th := (w-(cols+1)*g)/cols&^1, (h-(rows+1)*g)/rows&^1
-	left, top := (w-cols*tw-(cols-1)*g)/2&^1, (h-rows*th-(rows-1)*g)/2&^1
+	if cols*rows > 1 && tw > th*2 {
+		tw = th * 16 / 9 &^ 1
+	}
+	left, top := (w-cols*tw)/2&^1, (h-rows*th)/2&^1
 	out := make([]Rect, 0, n)
 	for i := range n {
 		row, col := i/cols, i%cols
-		x := left + col*(tw+g)
+		x := left + col*tw
 		if in := n - row*cols; in < cols {
-			x += (cols - in) * (tw + g) / 2 &^ 1
+			x += (cols - in) * tw / 2 &^ 1
 		}
-		out = append(out, Rect{x, top + row*(th+g), tw, th})
+		out = append(out, Rect{x, top + row*th, tw, th})
 	}
 	return out
 }
