@@ -125,8 +125,8 @@ func TestR1_TwoHundredSocketsCut(t *testing.T) {
 	if c.Slots < 5 {
 		t.Errorf("they came in one wave, within %d slots", c.Slots)
 	}
-	// The count of one that is in flight at either end may differ.
-	if rep.Lost != 0 || rep.Streams != n || rep.PacketsLeast+4 < rep.PacketsOut {
+	// What is under way at either end, a second of it at most, counts for one only.
+	if rep.Lost != 0 || rep.Streams != n || rep.PacketsLeast+10 < rep.PacketsOut {
 		t.Errorf("%d lost, %d streams, one had %d of %d packets", rep.Lost, rep.Streams, rep.PacketsLeast, rep.PacketsOut)
 	}
 	if st := s.sessions.Stats(); st.Resumed != n || st.Expired != 0 {
