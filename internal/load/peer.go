@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,9 +24,6 @@ func secret(s string) ids.Secret { return ids.Secret(s) }
 
 // kept is how many sent packets a track remembers for retransmission.
 const kept = 512
-
-// golden spreads any number of points evenly over a circle.
-const golden = 0.6180339887498949
 
 // outTrack is one published layer.
 type outTrack struct {
@@ -130,9 +127,10 @@ func (p *publisher) plan(r *runner, n int, o *offered, a *sdp.Accepted) error {
 			t.src = NewSource(SourceConfig{
 				Audio: t.audio, Codec: t.codec.Name, Bitrate: max(bps, 6000), FPS: r.cfg.FPS, Seed: uint64(n*16 + i),
 			})
-			// Spread the publishers of all rooms over a frame's time, as people do: all at
-			// one instant would measure the generator's own burst.
-			t.due = time.Duration(float64(t.src.Interval()) * math.Mod(float64(n)*golden, 1))
+			// Everybody began at an instant of their own, the same in every run: all at
+			// once would measure the generator's own burst, evenly spread would be too kind.
+			phase := rand.New(rand.NewPCG(uint64(n), uint64(len(p.tracks)))).Float64()
+			t.due = time.Duration(float64(t.src.Interval()) * phase)
 			p.tracks = append(p.tracks, t)
 		}
 	}

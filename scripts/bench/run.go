@@ -43,6 +43,9 @@ func (t *tools) pinned(ctx context.Context, cpu int, name string, args ...string
 	if t.nice != 0 {
 		cmd = exec.CommandContext(ctx, "nice", append([]string{"-n", strconv.Itoa(t.nice), "taskset"}, args...)...)
 	}
+	if t.realtime {
+		cmd = exec.CommandContext(ctx, "chrt", append([]string{"--rr", "1", "taskset"}, args...)...)
+	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopPatience
 	return cmd
@@ -130,6 +133,7 @@ func (t *tools) drive(ctx context.Context, binary string, args ...string) (*load
 func (t *tools) forward(ctx context.Context, binary string, f forwarding) (*load.Report, error) {
 	args := []string{
 		"--publishers", strconv.Itoa(f.Publishers), "--subscribers", strconv.Itoa(f.Subscribers),
+		"--rooms", strconv.Itoa(max(f.Rooms, 1)), "--sample", strconv.Itoa(max(f.Sample, 1)),
 		"--warmup", "3s", "--duration", t.duration.String(),
 	}
 	if f.CM {
@@ -165,6 +169,7 @@ type bareCost struct {
 func (t *tools) floors(ctx context.Context, row *row, r *load.Report, f forwarding) error {
 	size := int(r.BytesIn/r.PacketsIn) + sealed
 	k := max(1, r.Server.PerMessage)
+	// With many rooms, too, a flush is to the receivers of one.
 	every := time.Duration(r.Seconds * 1e9 / float64(r.Server.Messages) * float64(f.Subscribers))
 	one, run, err := t.between(ctx, f.Subscribers, size, k, 0)
 	if err != nil {
