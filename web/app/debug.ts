@@ -10,15 +10,18 @@ interface Stat {
 
 async function stats(): Promise<unknown> {
   const room = currentRoom();
-  const pc = room?.media?.pc;
-  if (!room || !pc) return null;
+  const pcs = room?.flow.connections ?? [];
+  if (!room || pcs.length === 0) return null;
   const inbound: unknown[] = [];
   for (const track of room.remote.values()) {
     const report = [...(await track.receiver.getStats()).values()] as Stat[];
-    for (const s of report) if (s.type === "inbound-rtp") inbound.push({ track: track.id, ...describe(s, report), ended: track.media.readyState });
+    for (const s of report) if (s.type === "inbound-rtp") inbound.push({ track: track.id, direct: track.direct, ...describe(s, report), ended: track.media.readyState });
   }
-  const all = [...(await pc.getStats()).values()] as Stat[];
-  const outbound = all.filter((s) => s.type === "outbound-rtp").map((s) => describe(s, all));
+  const outbound: unknown[] = [];
+  for (const pc of pcs) {
+    const all = [...(await pc.getStats()).values()] as Stat[];
+    for (const s of all) if (s.type === "outbound-rtp") outbound.push(describe(s, all));
+  }
   return { phase: phase.value, state: roomState.value, connection: connection.value, figures: room.figures, rttMs: room.session.rttMs, inbound, outbound };
 }
 
@@ -41,6 +44,11 @@ Object.defineProperty(window, "__parley", {
     participants: () => structuredClone(people.value.filter((p) => !p.held)),
     people: () => structuredClone(persons.value),
     self: () => structuredClone(currentRoom()?.self ?? null),
+    /** How media flows: the server's word, the way it takes now, and the connections there are. */
+    flow: () => {
+      const f = currentRoom()?.flow;
+      return f ? { manner: f.leg.manner, topology: f.leg.topology, path: f.currentPath(), server: f.server?.pc.connectionState ?? null, peers: f.links.map((l) => l.pc.connectionState), remote: [...f.remote.keys()] } : null;
+    },
     state: () => ({ phase: phase.value, room: roomState.value, connection: connection.value }),
     document: () => structuredClone(currentRoom()?.info ?? null),
   }),

@@ -136,22 +136,43 @@ function play(el: HTMLAudioElement): void {
   });
 }
 
+type Sinking = HTMLAudioElement & { setSinkId?: (id: string) => Promise<void> };
+
+/**
+ * Plays a sound that may come another way from one moment to the next: each track
+ * has an element of its own, and the old one is heard until the new one plays.
+ */
 function Audio({ track }: { track: MediaStreamTrack }) {
-  const ref = useRef<HTMLAudioElement>(null);
+  const ref = useRef<HTMLSpanElement>(null);
   const output = call.output.value;
   useEffect(() => {
-    const el = ref.current!;
+    const el = document.createElement("audio") as Sinking;
+    const before = [...ref.current!.children] as Sinking[];
+    const retire = () => before.forEach(silence);
+    el.className = "sound";
     elements.add(el);
+    el.addEventListener("playing", retire, { once: true });
+    ref.current!.append(el);
     el.srcObject = new MediaStream([track]);
+    void el.setSinkId?.(call.output.peek()).catch(() => undefined);
     play(el);
-    return () => {
-      elements.delete(el);
-      el.srcObject = null;
-    };
+    const timer = setTimeout(retire, LATEST_MS);
+    return () => clearTimeout(timer);
   }, [track]);
   useEffect(() => {
-    const el = ref.current as (HTMLAudioElement & { setSinkId?: (id: string) => Promise<void> }) | null;
-    void el?.setSinkId?.(output).catch(() => undefined); // a loudspeaker that is gone: the default plays
+    const box = ref.current!;
+    return () => ([...box.children] as Sinking[]).forEach(silence);
+  }, []);
+  useEffect(() => {
+    for (const el of ref.current!.children) void (el as Sinking).setSinkId?.(output).catch(() => undefined); // a loudspeaker that is gone: the default plays
   }, [output]);
-  return <audio ref={ref} class="sound" />;
+  return <span ref={ref} />;
+}
+
+const LATEST_MS = 2_000; // a new element that cannot play has to be heard of otherwise
+
+function silence(el: HTMLAudioElement): void {
+  elements.delete(el);
+  el.srcObject = null;
+  el.remove();
 }

@@ -18,18 +18,44 @@ export interface Shown {
   kind: "person" | "screen";
 }
 
-/** Plays a track without sound; sound has its own elements. */
+/** Plays a track without sound; sound has its own elements. A picture stays until the next track has one. */
 export function Video({ track, mirror, fit }: { track: MediaStreamTrack; mirror?: boolean; fit?: boolean }) {
-  const ref = useRef<HTMLVideoElement>(null);
+  const ref = useRef<HTMLSpanElement>(null);
+  const look = `video${mirror ? " mirror" : ""}${fit ? " fit" : ""}`;
   useEffect(() => {
-    const el = ref.current!;
-    el.srcObject = new MediaStream([track]);
-    void el.play().catch(() => undefined); // again with the next track, or by the autoplay attribute
-    return () => {
-      el.srcObject = null;
+    const box = ref.current!;
+    const before = [...box.children] as HTMLVideoElement[];
+    const el = document.createElement("video");
+    Object.assign(el, { autoplay: true, playsInline: true, muted: true, className: look });
+    const show = () => {
+      el.classList.remove("next");
+      before.forEach(dark);
     };
+    if (before.length > 0) {
+      el.classList.add("next");
+      el.addEventListener("loadeddata", show, { once: true });
+    }
+    el.srcObject = new MediaStream([track]);
+    box.append(el);
+    void el.play().catch(() => undefined); // again with the next track, or by the autoplay attribute
+    const timer = setTimeout(show, LATEST_MS);
+    return () => clearTimeout(timer);
   }, [track]);
-  return <video ref={ref} class={`video${mirror ? " mirror" : ""}${fit ? " fit" : ""}`} autoplay playsInline muted />;
+  useEffect(() => {
+    for (const el of ref.current!.children) el.className = el.classList.contains("next") ? `${look} next` : look;
+  }, [look]);
+  useEffect(() => {
+    const box = ref.current!;
+    return () => ([...box.children] as HTMLVideoElement[]).forEach(dark);
+  }, []);
+  return <span ref={ref} class="frame" />;
+}
+
+const LATEST_MS = 2_000; // a track that brings no picture (a camera that is off) is shown as it is
+
+function dark(el: HTMLVideoElement): void {
+  el.srcObject = null;
+  el.remove();
 }
 
 /** The track to show for a tile, if there is one. */

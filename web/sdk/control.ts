@@ -7,7 +7,7 @@ import type {
   ChatParams, ChatReceipt, DeviceParams, Done, ExpelParams, FloorStatus, HandResult, InviteResult, InviteTarget, LayoutParams, LobbyResult, MuteMany, Policy, RecordingParams,
   SidebarCreate, SidebarResult, TransferParams, TransferResult,
 } from "./commands";
-import type { Role } from "./protocol";
+import type { Role, Topology } from "./protocol";
 
 /** Sends a request within the conference. */
 export type Ask = <T>(method: string, params: unknown) => Promise<T>;
@@ -18,6 +18,15 @@ export class Moderation {
 
   setPolicy(policy: Policy, title?: string): Promise<Done> {
     return this.ask("conference.setPolicy", { policy, title });
+  }
+
+  /**
+   * Chooses how media flows: for all, for a person or for one device of theirs;
+   * "" takes such a choice back. Refusals: 503 codec-missing tells in data what to
+   * install; what the standards advise against needs allowDiscouraged.
+   */
+  setTopology(topology: Topology | "", of: { part?: string; dev?: string; allowDiscouraged?: boolean } = {}): Promise<unknown> {
+    return this.ask("conference.setTopology", { topology, ...of });
   }
 
   /** Ends the conference for all, at once or after some seconds. */

@@ -2,7 +2,7 @@
 // is the truth, and a client that ignores them all ends up right.
 
 import type { ChatMessage, FloorStatus, InputKind } from "./commands";
-import type { MediaNeeded, Role, Source } from "./protocol";
+import type { LegState, MediaNeeded, MediaSlots, PeerDescription, Role, Source } from "./protocol";
 import type { Speaker } from "./speakers";
 
 /** What every event carries. By is a user entity; absent: the server itself. */
@@ -36,6 +36,12 @@ export interface ConferenceEvents {
   "unmute.requested": { track: string };
   "unmute.declined": OfPart & { track: string };
   "media.needed": MediaNeeded;
+  "topology.changed": LegState;
+  "media.slots": MediaSlots;
+  "media.offer": PeerDescription;
+  "media.answer": PeerDescription;
+  "media.candidate": { ms: string; candidates?: string[]; part?: string; dev?: string };
+  "media.closed": { ms: string; reason?: string };
   "speaker.active": { speakers?: Speaker[] } & Speaker;
   "layout.changed": { mode?: string; pins?: string[] };
   "floor.status": FloorStatus;

@@ -77,7 +77,7 @@ describe("media session", () => {
     const { m, pc, offers } = setup((p) => ({ ...ok(p), receive: { "1": "trk_a", "2": "trk_b" } }));
     let got: Received[] = [];
     m.on("received", (r) => (got = r));
-    m.send({ cid: "cid_1", source: "camera", kind: "video", track: null });
+    m.send({ cid: "cid_1", id: "trk_1", source: "camera", kind: "video", track: null });
     await m.need({ ms: "ms_1", audio: 1, video: 2, rev: 0 });
     expect(pc.transceivers.map((t) => `${t.kind} ${t.direction}`)).toEqual(["video sendonly", "audio recvonly", "video recvonly", "video recvonly"]);
     expect(offers[0]).toMatchObject({ ms: "ms_1", rev: 1, tracks: { "0": "cid_1" } });
@@ -145,7 +145,7 @@ describe("media session", () => {
 
   test("ending a source stops its section", async () => {
     const { m, pc, offers } = setup(ok);
-    m.send({ cid: "c", source: "screen", kind: "video", track: null });
+    m.send({ cid: "c", id: "t", source: "screen", kind: "video", track: null });
     await m.negotiate();
     m.unsend("c");
     await m.negotiate();

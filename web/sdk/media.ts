@@ -4,10 +4,13 @@
 
 import { Emitter } from "./emitter";
 import { failure, ParleyError } from "./errors";
+import { withoutAddresses } from "./peer-sdp";
 import type { AnswerResult, Kind, MediaNeeded, OfferParams, Source } from "./protocol";
 
 export interface LocalSource {
   cid: string;
+  /** The server's id of the track. */
+  id: string;
   source: Source;
   kind: Kind;
   track: MediaStreamTrack | null;
@@ -23,6 +26,17 @@ export interface Received {
   receiver: RTCRtpReceiver;
 }
 
+/** Where our own tracks go: a connection, or several. */
+export interface MediaSink {
+  /** Adds a source; takes effect with the next negotiate(). */
+  send(local: LocalSource): void;
+  /** Swaps what a source sends without negotiation; null sends nothing. */
+  replace(cid: string, track: MediaStreamTrack | null): Promise<void>;
+  /** Ends a source. */
+  unsend(cid: string): void;
+  negotiate(): Promise<void>;
+}
+
 export interface MediaEvents {
   /** The set of received tracks after a negotiation. */
   received: Received[];
@@ -32,6 +46,10 @@ export interface MediaEvents {
 
 export interface MediaOptions {
   ms: string;
+  /** Revision that the session has reached, when this is not its first connection. */
+  rev?: number;
+  /** Tell no address of ours: the server does without. */
+  hideAddresses?: boolean;
   iceServers?: RTCIceServer[];
   /** Sends a request to the server. */
   signal: <T>(method: string, params: unknown) => Promise<T>;
@@ -49,7 +67,7 @@ const RESTART_EVERY_MS = 6_000; // between two restarts: a check round takes up 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** See the head of this file. Made by {@link Room}; closed for good by close(). */
-export class MediaSession extends Emitter<MediaEvents> {
+export class MediaSession extends Emitter<MediaEvents> implements MediaSink {
   readonly ms: string;
   readonly pc: RTCPeerConnection;
 
@@ -66,6 +84,7 @@ export class MediaSession extends Emitter<MediaEvents> {
   constructor(private readonly opts: MediaOptions) {
     super();
     this.ms = opts.ms;
+    this.rev = opts.rev ?? 0;
     const config: RTCConfiguration = { bundlePolicy: "max-bundle", rtcpMuxPolicy: "require", iceServers: opts.iceServers ?? [] };
     this.pc = (opts.peerConnection ?? ((c) => new RTCPeerConnection(c)))(config);
     this.pc.onconnectionstatechange = () => this.onConnectionState();
@@ -154,13 +173,18 @@ export class MediaSession extends Emitter<MediaEvents> {
     this.fillPool("video");
     const restarting = this.iceRestart;
     await this.pc.setLocalDescription(await this.pc.createOffer({ iceRestart: restarting }));
-    const params: OfferParams = { ms: this.ms, rev: this.rev + 1, sdp: this.pc.localDescription!.sdp, tracks: this.cids() };
+    const params: OfferParams = { ms: this.ms, rev: this.rev + 1, sdp: this.describe(), tracks: this.cids() };
     const answer = await this.opts.signal<AnswerResult>("media.offer", params);
     if (this.closed) return;
     await this.pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
     this.rev = answer.rev;
     if (restarting) this.iceRestart = false;
     this.emit("received", this.mapReceived(answer.receive ?? {}));
+  }
+
+  private describe(): string {
+    const { sdp } = this.pc.localDescription!;
+    return this.opts.hideAddresses ? withoutAddresses(sdp) : sdp;
   }
 
   private fillPool(kind: Kind): void {

@@ -96,7 +96,55 @@ export interface AnswerResult {
   ms: string;
   rev: number;
   sdp: string;
+  /** mid → track id, or mix:audio, mix:video, slot:1 and so on. */
   receive?: Record<string, string>;
+}
+
+/** How media flows for this device: with the join, and as event topology.changed. */
+export interface LegState {
+  /** Of the conference. */
+  topology: Topology;
+  allowDiscouraged?: boolean;
+  /** This device's own choice. */
+  own?: Topology;
+  manner: Manner;
+  /** set, joined, left, caps, bandwidth, failed */
+  reason?: string;
+  /** Whom to talk to directly. */
+  peers?: PeerRef[];
+  iceServers?: RTCIceServer[];
+}
+
+/** A device to talk to directly; offer: we send the first offer. */
+export interface PeerRef {
+  part: string;
+  dev: string;
+  offer?: boolean;
+}
+
+/** Names of topologies, for a conference and for one device. */
+export const topologies = [
+  "auto", "sfu", "mesh", "mixer", "switch", "hybrid", "translator", "rtcp-terminating-mcu", "multicast", "relay", "video-switching-mcu", "asymmetric",
+] as const;
+
+export type Topology = (typeof topologies)[number] | (string & {});
+
+/** direct: peers among themselves; else the name of a topology. */
+export type Manner = "direct" | Topology;
+
+/** Event media.slots: what sections that show one source after another show now. */
+export interface MediaSlots {
+  ms: string;
+  slots: { mid: string; name: string; track?: string; user?: string; device?: string }[];
+}
+
+/** Event media.offer or media.answer from another device, and answer to ours. */
+export interface PeerDescription {
+  ms: string;
+  rev: number;
+  sdp?: string;
+  part?: string;
+  dev?: string;
 }
 
 export interface JoinResult {
@@ -111,4 +159,5 @@ export interface JoinResult {
   tracks?: PublishResult[];
   answer?: AnswerResult;
   needed: MediaNeeded;
+  leg?: LegState;
 }

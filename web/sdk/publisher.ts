@@ -3,7 +3,7 @@
 
 import { failure } from "./errors";
 import { randomId } from "./ids";
-import { SIMULCAST_RIDS, type LocalSource, type MediaSession } from "./media";
+import { SIMULCAST_RIDS, type LocalSource, type MediaSink } from "./media";
 import type { Kind, PublishParams, PublishResult, Source } from "./protocol";
 import type { LocalTrack } from "./room-types";
 
@@ -12,7 +12,7 @@ const kindOf = (s: Source): Kind => (s === "camera" || s === "screen" ? "video" 
 interface PublisherOptions {
   simulcast: boolean;
   request: <T>(method: string, params: unknown) => Promise<T>;
-  media: () => MediaSession | null;
+  media: MediaSink;
   changed: () => void;
 }
 
@@ -55,9 +55,9 @@ export class Publisher {
     }
   }
 
-  /** Adds all tracks to a fresh media session. */
-  sendAll(m: MediaSession): void {
-    for (const t of this.tracks.values()) m.send(this.source(t));
+  /** What a fresh connection is to send. */
+  sources(): LocalSource[] {
+    return [...this.tracks.values()].map((t) => this.source(t));
   }
 
   async publish(source: Source, media: MediaStreamTrack, muted: boolean): Promise<void> {
@@ -69,10 +69,9 @@ export class Publisher {
       this.opts.changed();
       throw err;
     }
-    const m = this.opts.media();
-    m?.send(this.source(t));
+    this.opts.media.send(this.source(t));
     this.opts.changed();
-    await m?.negotiate();
+    await this.opts.media.negotiate();
   }
 
   async unpublish(source: Source): Promise<void> {
@@ -80,14 +79,14 @@ export class Publisher {
     if (!t) return;
     this.drop(t);
     if (t.id) await this.opts.request("track.unpublish", { track: t.id });
-    await this.opts.media()?.negotiate();
+    await this.opts.media.negotiate();
   }
 
   /** The server ended the track: nothing is to be told. */
   drop(t: LocalTrack): void {
     this.tracks.delete(t.source);
     t.media?.stop();
-    this.opts.media()?.unsend(t.cid);
+    this.opts.media.unsend(t.cid);
     this.opts.changed();
   }
 
@@ -136,7 +135,7 @@ export class Publisher {
 
   private async swap(t: LocalTrack, media: MediaStreamTrack | null): Promise<void> {
     const old = t.media;
-    await this.opts.media()?.replace(t.cid, media);
+    await this.opts.media.replace(t.cid, media);
     t.media = media;
     if (old && old !== media) old.stop();
   }
@@ -153,6 +152,6 @@ export class Publisher {
   }
 
   private source(t: LocalTrack): LocalSource {
-    return { cid: t.cid, source: t.source, kind: kindOf(t.source), track: t.media, simulcast: this.opts.simulcast };
+    return { cid: t.cid, id: t.id, source: t.source, kind: kindOf(t.source), track: t.media, simulcast: this.opts.simulcast };
   }
 }

@@ -7,6 +7,15 @@ import { figures, grade, inboundSample, outboundSample, pairRtt, settle, worst, 
 interface Measured {
   id: string;
   receiver: RTCRtpReceiver;
+  pc: RTCPeerConnection;
+}
+
+type Stats = Parameters<typeof inboundSample>[0] extends Iterable<infer S> ? S[] : never;
+
+/** The longest round trip of several connections. */
+function longest(rtts: (number | null)[]): number | null {
+  const known = rtts.filter((x) => x !== null);
+  return known.length > 0 ? Math.max(...known) : null;
 }
 
 /** Keeps the last samples of one call; made by {@link Room}. */
@@ -22,17 +31,22 @@ export class QualityMonitor {
     return worst(...p.tracks.map((t) => this.grades.get(t.id)?.shown ?? "unknown"));
   }
 
-  /** Takes a measurement; false: there is nothing to measure yet. */
-  async measure(pc: RTCPeerConnection | undefined, tracks: Iterable<Measured>): Promise<boolean> {
-    if (!pc || pc.connectionState !== "connected") return false;
-    const report = [...(await pc.getStats()).values()];
-    const rtt = pairRtt(report);
+  /** Takes a measurement of the connections in use; false: there is nothing to measure yet. */
+  async measure(connections: RTCPeerConnection[], tracks: Iterable<Measured>): Promise<boolean> {
+    const live = connections.filter((pc) => pc.connectionState === "connected");
+    if (live.length === 0) return false;
+    const reports = new Map<RTCPeerConnection, Stats>();
+    for (const pc of live) reports.set(pc, [...(await pc.getStats()).values()]);
+    const rtts = new Map([...reports].map(([pc, r]) => [pc, pairRtt(r)]));
     for (const t of [...tracks]) {
       const sample = inboundSample([...(await t.receiver.getStats()).values()]);
-      this.mark(t.id, grade(this.step(t.id, { ...sample, rttMs: rtt })));
+      this.mark(t.id, grade(this.step(t.id, { ...sample, rttMs: rtts.get(t.pc) ?? null })));
     }
-    const all = this.step("in", { ...inboundSample(report), rttMs: rtt });
-    const out = this.step("out", { ...outboundSample(report), rttMs: rtt });
+    // Connections that come and go change the sums: a count that falls starts anew.
+    const together = [...reports.values()].flat();
+    const rttMs = longest([...rtts.values()]);
+    const all = this.step("in", { ...inboundSample(together), rttMs });
+    const out = this.step("out", { ...outboundSample(together), rttMs });
     this.figures = { ...all, lossPercent: Math.max(all.lossPercent ?? 0, out.lossPercent ?? 0) };
     this.mark("self", worst(grade(all), grade(out)));
     return true;
@@ -43,7 +57,8 @@ export class QualityMonitor {
   }
 
   private step(key: string, now: Sample): Figures {
-    const f = figures(this.samples.get(key), now);
+    const before = this.samples.get(key);
+    const f = figures(before && before.received > now.received ? undefined : before, now);
     this.samples.set(key, now);
     return f;
   }

@@ -3,7 +3,8 @@
 import type { ParleyError } from "./errors";
 import type { ConferenceEvent } from "./events";
 import type { ConferenceInfo } from "./info";
-import type { Role, Source } from "./protocol";
+import type { Path } from "./flow";
+import type { LegState, Role, Source } from "./protocol";
 import type { Session } from "./session";
 
 /**
@@ -27,6 +28,10 @@ export interface RoomOptions {
   url?: string;
   /** Send the camera in three sizes. Default false. */
   simulcast?: boolean;
+  /** Take part in sessions straight between people. Default true. */
+  p2p?: boolean;
+  /** Tell nobody the own address: between people, media then goes by the server's relay. */
+  relayOnly?: boolean;
   /** Name of this device for people. */
   label?: string;
   /** Tell the server which inputs this device has. Default true. */
@@ -42,6 +47,17 @@ export interface RemoteTrack {
   id: string;
   media: MediaStreamTrack;
   receiver: RTCRtpReceiver;
+  /** The connection it comes by. */
+  pc: RTCPeerConnection;
+  /** Straight from the other device, not by the server. */
+  direct: boolean;
+}
+
+/** Whose picture or sound a shared section carries now. */
+export interface SlotSource {
+  track?: string;
+  user?: string;
+  device?: string;
 }
 
 /** A track of ours. */
@@ -81,6 +97,12 @@ export interface RoomEvents {
   ending: number | null;
   /** The server is going away, for instance to restart; the room comes back by itself. */
   draining: string;
+  /** How media flows for us: another topology, other peers. */
+  leg: LegState;
+  /** The way that media takes now. */
+  path: Path;
+  /** What sections that show one after another show now, by their name (slot:1 …). */
+  slots: ReadonlyMap<string, SlotSource>;
   /** State of the media connection. */
   connection: RTCPeerConnectionState;
   /** Something failed that does not end the room. */

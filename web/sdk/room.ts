@@ -7,13 +7,15 @@ import type { ChatParams, InputKind, LobbyTicket, Policy, Presence, SyncParams }
 import { FloorControl, Moderation, SelfControl, SidebarControl } from "./control";
 import { policyOf, selfIn, titleOf, waitsForFloor } from "./document";
 import { Emitter } from "./emitter";
-import { failure, ParleyError } from "./errors";
+import { asError, failure, inTime, type ParleyError } from "./errors";
 import type { ConferenceEvent, Moved } from "./events";
 import { deviceId, randomId } from "./ids";
 import { emptySubscriber, receive, type ConferenceInfo, type Subscriber } from "./info";
+import { Flow } from "./flow";
 import { InputReporter } from "./inputs";
-import { MediaSession, type Received } from "./media";
-import type { JoinResult, MediaNeeded, Notify, Role, Source } from "./protocol";
+import type { MediaSession } from "./media";
+import type { JoinResult, LegState, MediaNeeded, MediaSlots, Notify, PeerRef, Role, Source } from "./protocol";
+import type { PeerMessage } from "./mesh";
 import { Publisher } from "./publisher";
 import type { Quality } from "./quality";
 import { QualityMonitor } from "./quality-monitor";
@@ -35,8 +37,6 @@ const DOCUMENT_MS = 2_000; // for the first document after a move
 export class Room extends Emitter<RoomEvents> {
   state: RoomState = "idle";
   self: JoinResult | null = null;
-  readonly remote = new Map<string, RemoteTrack>();
-  media: MediaSession | null = null;
   readonly session: Session;
   readonly chat = new Chat();
 
@@ -46,6 +46,9 @@ export class Room extends Emitter<RoomEvents> {
   readonly sidebars: SidebarControl;
   /** Commands about oneself. */
   readonly me: SelfControl;
+
+  /** How media flows: by the server, straight between people. */
+  readonly flow: Flow;
 
   private readonly publisher: Publisher;
   private readonly monitor = new QualityMonitor();
@@ -71,7 +74,8 @@ export class Room extends Emitter<RoomEvents> {
     this.floors = new FloorControl(ask);
     this.sidebars = new SidebarControl(ask);
     this.me = new SelfControl(ask);
-    this.publisher = new Publisher({ simulcast: opts.simulcast ?? false, request: ask, media: () => this.media, changed: () => this.emit("local", this.local) });
+    this.flow = this.openFlow();
+    this.publisher = new Publisher({ simulcast: opts.simulcast ?? false, request: ask, media: this.flow, changed: () => this.emit("local", this.local) });
     this.session = opts.session ?? new Session(this.sessionOptions());
     this.session.on("state", (s) => {
       if (s === "reconnecting" && this.state === "joined") this.setState("reconnecting");
@@ -124,7 +128,7 @@ export class Room extends Emitter<RoomEvents> {
   private async enter(): Promise<void> {
     const params = {
       device: this.device, load: randomId("load_"), name: this.opts.name, kind: "browser", label: this.opts.label, tracks: this.publisher.announcement(),
-      moved: this.away ? this.ticket : undefined,
+      caps: { p2p: this.opts.p2p ?? true, relayOnly: this.opts.relayOnly || undefined }, moved: this.away ? this.ticket : undefined,
     };
     const place = this.place;
     const join = await this.session.request<JoinResult>("conference.join", params, {
@@ -141,7 +145,7 @@ export class Room extends Emitter<RoomEvents> {
     if (!this.away) this.home = join.conf;
     this.publisher.named(join.tracks ?? []);
     this.publisher.dropUnnamed();
-    this.openMedia(join);
+    this.flow.enter(join);
     this.sub = { version: null, doc: elsewhere ? null : this.sub.doc };
     if (elsewhere) this.chat.clear();
     await this.session.subscribe(this.conf, "conference");
@@ -150,28 +154,45 @@ export class Room extends Emitter<RoomEvents> {
     this.emit("local", this.local);
     this.emit("role", join.role);
     this.inputs?.restart();
-    const n = join.needed ?? { audio: 0, video: 0 };
-    if (this.local.size > 0 || n.audio > 0 || n.video > 0) {
-      // Not awaited: the room is usable while media comes up.
-      void this.media!.need({ ...n, ms: join.ms }).catch(() => undefined);
-    }
   }
 
-  private openMedia(join: JoinResult): void {
-    const old = this.media;
-    const conf = join.conf;
-    const m = new MediaSession({
-      ms: join.ms,
-      iceServers: this.session.welcome?.iceServers ?? [],
-      signal: <T>(method: string, params: unknown) => this.session.request<T>(method, params, { conf }),
+  private openFlow(): Flow {
+    const flow = new Flow({
+      signal: <T>(conf: string, method: string, params: unknown) => this.session.request<T>(method, params, { conf }),
+      sources: () => this.publisher.sources(),
+      expected: (p) => this.tracksOf(p).filter((t) => !t.muted).map((t) => t.id),
+      silent: (id) => this.participants.some((p) => p.tracks.some((t) => t.id === id && t.muted)),
+      iceServers: () => this.session.welcome?.iceServers ?? [],
+      relayOnly: () => this.opts.relayOnly ?? false,
       peerConnection: this.opts.peerConnection,
     });
-    this.media = m;
-    m.on("received", (list) => this.onReceived(list));
-    m.on("connection", (s) => this.emit("connection", s));
-    m.on("error", (e) => this.onMediaError(m, e));
-    this.publisher.sendAll(m);
-    old?.close();
+    flow.on("remote", (m) => this.emit("remote", m));
+    flow.on("connection", (s) => this.emit("connection", s));
+    flow.on("path", (p) => this.emit("path", p));
+    flow.on("slots", (m) => this.emit("slots", m));
+    flow.on("leg", (l) => this.emit("leg", l));
+    flow.on("error", (e) => this.onMediaError(e));
+    return flow;
+  }
+
+  private tracksOf(p: PeerRef) {
+    return this.people.filter((x) => x.part === p.part).flatMap((x) => x.devices.filter((d) => d.device === p.dev).flatMap((d) => d.tracks));
+  }
+
+  /** Arriving tracks, by the server's id; a mix or a slot by its name (mix:audio, slot:1). */
+  get remote(): ReadonlyMap<string, RemoteTrack> {
+    return this.flow.remote;
+  }
+
+  /** The session with the server, while there is one. */
+  get media(): MediaSession | null {
+    return this.flow.server;
+  }
+
+  /** Hide the own address from other people, or do not, from now on. */
+  setRelayOnly(on: boolean): void {
+    this.opts.relayOnly = on;
+    this.flow.privacyChanged();
   }
 
   /** The server has forgotten us (or our media): join again as the same device. */
@@ -199,17 +220,17 @@ export class Room extends Emitter<RoomEvents> {
 
   private async onResumed(): Promise<void> {
     if (this.state === "reconnecting") this.setState("joined");
+    this.flow.check();
     const m = this.media;
     if (!m || this.state !== "joined") return;
-    m.check();
     const tracks = [...this.local.values()].map((t) => t.id).filter(Boolean);
     const params: SyncParams = { ms: m.ms, rev: m.revision, tracks, subscriptions: [...this.remote.keys()] };
     // 409 resync-media: the server sees it differently, and asks for an offer by media.needed.
     await this.request("media.sync", params).catch(() => undefined);
   }
 
-  private onMediaError(m: MediaSession, e: ParleyError): void {
-    if (m !== this.media || this.state === "left") return;
+  private onMediaError(e: ParleyError): void {
+    if (this.state === "left") return;
     if (e.code === 481 && e.reason !== "session-lost") void this.rejoin();
     else if (e.code !== 481) this.emit("error", e);
   }
@@ -221,9 +242,8 @@ export class Room extends Emitter<RoomEvents> {
     this.inputs?.close();
     this.session.close(err.reason);
     if (this.device) forgetSession(this.device);
-    this.media?.close();
+    this.flow.close();
     this.publisher.stop();
-    this.remote.clear();
     this.emit("state", "left");
     this.emit("closed", err);
   }
@@ -406,7 +426,9 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   private readonly reactions: Record<string, (body: never) => void> = {
-    "media.needed": (n: MediaNeeded) => void this.media?.need(n).catch(() => undefined),
+    "media.needed": (n: MediaNeeded) => this.flow.needed(n),
+    "media.slots": (b: MediaSlots) => this.flow.slotsAre(b),
+    "topology.changed": (leg: LegState) => leg.manner && this.flow.follow(leg),
     "speaker.active": (b: { speakers?: Speaker[] } & Speaker) => this.voices.told(b.speakers ?? [b], this.participants),
     "conference.ending": (b: { afterS?: number }) => this.emit("ending", Date.now() + 1000 * (b.afterS ?? 0)),
     "conference.ended": (b: { reason?: string }) => this.over(b.reason),
@@ -418,7 +440,8 @@ export class Room extends Emitter<RoomEvents> {
 
   private onEvent(e: ConferenceEvent): void {
     if (this.state === "left") return;
-    this.reactions[e.name]?.(e.body as never);
+    if (peerEvents.has(e.name)) this.flow.peer(e.name, e.body as PeerMessage);
+    else this.reactions[e.name]?.(e.body as never);
     this.emit("event", e);
   }
 
@@ -447,14 +470,6 @@ export class Room extends Emitter<RoomEvents> {
     if (t) this.emit("unmuteRequested", { source: t.source, track: t.id, by: b.by });
   }
 
-  // ---- arriving media
-
-  private onReceived(list: Received[]): void {
-    this.remote.clear();
-    for (const r of list) this.remote.set(r.track, { id: r.track, media: r.media, receiver: r.receiver });
-    this.emit("remote", this.remote);
-  }
-
   // ---- quality
 
   get speaker(): string | null {
@@ -471,7 +486,7 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   private async measure(): Promise<void> {
-    if (await this.monitor.measure(this.media?.pc, this.remote.values())) this.emit("quality", undefined);
+    if (await this.monitor.measure(this.flow.connections, this.remote.values())) this.emit("quality", undefined);
   }
 
   private sessionOptions(): SessionOptions {
@@ -486,14 +501,4 @@ export class Room extends Emitter<RoomEvents> {
   }
 }
 
-const CONNECT_MS = 20_000; // a first connection that takes longer is told, not waited for
-
-function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout>;
-  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(failure(408, "timeout")), CONNECT_MS)));
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
-}
-
-function asError(err: unknown): ParleyError {
-  return err instanceof ParleyError ? err : failure(500, "failed", String((err as Error)?.message ?? err));
-}
+const peerEvents = new Set<string>(["media.offer", "media.answer", "media.candidate", "media.closed"]);

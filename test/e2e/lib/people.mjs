@@ -34,10 +34,10 @@ export class Person {
     });
   }
 
-  /** A new browser profile on the room's page; options go to newContext. */
-  static async open(browser, url, name, options = {}) {
+  /** A new browser profile on the room's page; options go to newContext, scripts run in the page before its own. */
+  static async open(browser, url, name, options = {}, ...scripts) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, permissions: ["camera", "microphone"], ...options });
-    await context.addInitScript(hook);
+    for (const s of [hook, ...scripts]) await context.addInitScript(s);
     const page = await context.newPage();
     const person = new Person(page, name, context);
     await page.goto(url);

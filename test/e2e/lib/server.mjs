@@ -22,7 +22,7 @@ export function build() {
   return binary;
 }
 
-function freeTCP() {
+export function freeTCP() {
   return new Promise((resolve, reject) => {
     const s = createServer();
     s.on("error", reject);

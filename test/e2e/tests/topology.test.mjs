@@ -1,0 +1,117 @@
+// How media flows, and that it changes without a break: two people directly, a
+// third by the server, a mixer, one leg alone, and back. Nobody rejoins.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { launchChromium } from "../lib/browsers.mjs";
+import { Gaps, rawCapture, toneFile } from "../lib/gaps.mjs";
+import { noErrors, Person, receives } from "../lib/people.mjs";
+import { freeTCP, startServer, waitFor } from "../lib/server.mjs";
+
+const AUDIO_MS = 300; // the longest silence that a change may bring
+const VIDEO_MS = 1_000; // the longest time without a new picture
+
+describe("topologies in Chromium", { timeout: 240_000 }, () => {
+  let server, browser, dir, admin;
+  const look = (name, room) => Person.open(browser, server.room(room), name, { bypassCSP: true }, rawCapture);
+  const enter = async (name, room) => {
+    const p = await look(name, room);
+    await p.enter();
+    return p;
+  };
+  const flow = (p) => p.page.evaluate(() => window.__parley.flow());
+  const self = (p) => p.page.evaluate(() => window.__parley.self());
+  const manner = (p, want, path) =>
+    waitFor(async () => {
+      const f = await flow(p);
+      if (f.manner === want && (!path || f.path === path)) return f;
+      throw new Error(`${p.name}: ${JSON.stringify(f)}`);
+    }, `${p.name} is served by ${want}`, 30_000, 50);
+  /** Datagrams of a kind that the server has seen on its media ports. */
+  const counted = async () => {
+    const text = await (await fetch(`${admin}/metrics`)).text();
+    const of = (re) => [...text.matchAll(re)].reduce((n, m) => n + Number(m[1]), 0);
+    return {
+      media: of(/^parley_received_datagrams_total\{kind="rt(?:p|cp)"\} (\S+)/gm), dtls: of(/^parley_received_datagrams_total\{kind="dtls"\} (\S+)/gm),
+      sent: of(/^parley_sent_packets_total\{kind="rt(?:p|cp)"\} (\S+)/gm),
+    };
+  };
+  const within = (what, g) => {
+    console.log(`    ${what}: longest silence ${g.silenceMs} ms, longest time without a picture ${g.stillMs} ms (${g.frames} frames)`);
+    assert.ok(g.silenceMs <= AUDIO_MS, `${what}: ${g.silenceMs} ms of silence`);
+    assert.ok(g.stillMs <= VIDEO_MS, `${what}: ${g.stillMs} ms without a picture`);
+  };
+
+  before(async () => {
+    dir = mkdtempSync(join(tmpdir(), "parley-e2e-tone-"));
+    const port = await freeTCP();
+    admin = `http://127.0.0.1:${port}`;
+    server = await startServer({ args: ["--admin", `127.0.0.1:${port}`] });
+    browser = await launchChromium([`--use-file-for-fake-audio-capture=${toneFile(join(dir, "tone.wav"))}`]);
+  }, { timeout: 120_000 });
+
+  after(async () => {
+    await browser?.close();
+    const code = await server?.stop();
+    if (code !== 0) console.log(server?.log());
+    rmSync(dir, { recursive: true, force: true });
+    assert.equal(code, 0, "exit code of the server after SIGTERM");
+  });
+
+  let ana, bo, cem, gaps, before3;
+
+  test("two people: media goes straight between them, and the server carries none", async () => {
+    ana = await enter("Ana", "flows");
+    bo = await enter("Bo", "flows");
+    await manner(ana, "direct", "direct");
+    await manner(bo, "direct", "direct");
+    const t0 = await counted();
+    await receives(ana, 1, 1);
+    await receives(bo, 1, 1);
+    const t1 = await counted();
+    console.log(`    datagrams at the server: ${JSON.stringify(t1)}`);
+    assert.deepEqual(t1, { media: 0, dtls: 0, sent: 0 }, "nothing of media at the server");
+    assert.deepEqual(t0, t1);
+    assert.equal((await flow(ana)).server, null, "Ana has no connection to the server");
+    await bo.press("Mute"); // one voice: what Bo hears is Ana
+    before3 = [await self(ana), await self(bo)];
+    gaps = await Gaps.of(bo, "Ana");
+    await waitFor(async () => (await gaps.read()).heard, "Bo hears Ana's tone");
+    await gaps.reset();
+    await new Promise((r) => setTimeout(r, 1_500));
+    within("direct, nothing changes", await gaps.read());
+  });
+
+  test("a third joins: all go by the server, without a break", async () => {
+    cem = await look("Cem", "flows"); // loading a page is not what is measured
+    await cem.press("Mute");
+    await gaps.reset();
+    await cem.enter();
+    for (const p of [ana, bo, cem]) await manner(p, "sfu", "server");
+    await waitFor(async () => (await flow(bo)).peers.length === 0 && (await flow(ana)).peers.length === 0, "the peers' connections are closed");
+    within("direct → sfu", await gaps.read());
+    await receives(bo, 2, 1);
+    assert.ok((await counted()).media > 100, "now the server carries it");
+  });
+
+  test("the third leaves: the two talk directly again, without a break", async () => {
+    await gaps.reset();
+    await cem.press("Leave");
+    await manner(ana, "direct", "direct");
+    await manner(bo, "direct", "direct");
+    await waitFor(async () => (await flow(bo)).server === null && (await flow(ana)).server === null, "the server's connections are closed");
+    within("sfu → direct", await gaps.read());
+    await receives(bo, 1, 1);
+    const none = await waitFor(async () => {
+      const t0 = await counted();
+      await new Promise((r) => setTimeout(r, 700));
+      return JSON.stringify(await counted()) === JSON.stringify(t0);
+    }, "nothing of media at the server any more", 20_000);
+    assert.ok(none);
+    assert.deepEqual([await self(ana), await self(bo)], before3, "nobody has joined again");
+    noErrors(ana, bo);
+  });
+});
