@@ -34,7 +34,11 @@ func (r *room) further(now clock.Time, e control.Effect) {
 			l.need(now, needSoon, e.Reason)
 		}
 	case control.Rearrange:
-		r.refill = true
+		r.rearrange(now)
+	case control.Rewire:
+		r.rewire(now, e)
+	case control.ReleaseMedia:
+		r.releaseMedia(now, e)
 	}
 }
 
@@ -68,7 +72,7 @@ func (f *Focus) open(e control.OpenSidebar) *fault.Error {
 	}
 	r := newRoomOf(f, control.Config{
 		ID: e.ID, URI: e.URI, Anchor: f.cfg.Clock.Anchor(), IDs: *f.cfg.IDs, Policy: e.Policy, Main: &e.Main,
-		Recorder: f.cfg.Recorder,
+		Recorder: f.cfg.Recorder, CanMix: f.canMix(),
 	})
 	r.branch = branch{main: e.Main.ID, show: e.Show}
 	r.box.force(&item{fact: control.SidebarOpened, params: control.Opened{Title: e.Title, Creator: e.Creator}})

@@ -48,6 +48,12 @@ type Config struct {
 	Definitions     Definitions     // nil: nothing outlives a restart
 	Inviter         control.Inviter // nil: nobody can be asked in
 	Recorder        bool            // something is there that records
+	// Mixer mixes and composes; nil: nothing does. It may be given later by
+	// [Focus.SetMixer].
+	Mixer plane.Mixer
+	// ICEServers are for sessions between devices, with credentials for a user;
+	// nil: none are needed.
+	ICEServers func(user string) []api.ICEServer
 	// Observe is told every event of every conference that is for more than one
 	// session; nil: nobody. Called from the conferences' loops: it must return at once.
 	Observe func(uri string, e control.Event)
@@ -73,6 +79,7 @@ type Focus struct {
 	users   atomic.Int64 // live participants of all rooms
 	stopped atomic.Bool
 	keep    keeper
+	phones  phones
 
 	mu       sync.RWMutex // guards what follows
 	byURI    map[string]*room
@@ -119,6 +126,9 @@ func orDefault(v, d int) int {
 
 // SetPlane gives the media side; call it once, before the first request.
 func (f *Focus) SetPlane(p plane.Plane) { f.cfg.Plane = p }
+
+// SetMixer gives the mixer; call it once, before the first request.
+func (f *Focus) SetMixer(m plane.Mixer) { f.cfg.Mixer = m }
 
 // Attach implements [control.Port].
 func (f *Focus) Attach(c control.Caller, s control.Sink) {

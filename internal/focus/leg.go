@@ -42,6 +42,13 @@ type leg struct {
 	// refused are tracks that the plane would not put on a slot, until the next
 	// offer or until they are published anew.
 	refused map[ids.Track]bool
+	rtp     *plainLeg // nil: WebRTC
+
+	served   model.Leg                         // the manner in force
+	pictures int                               // slots for video that its layout calls for
+	endAt    [plane.Application + 1]clock.Time // old sections of a kind end; zero: none wait
+	numbered int                               // slots that were ever made
+	moved    bool                              // a slot shows something else: media.slots is due
 
 	needAt  clock.Time // media.needed is due; zero: nothing to tell
 	needWhy string
@@ -59,7 +66,35 @@ type section struct {
 	receive bool // offered for us to send on
 	sending bool // told so in the last answer
 	slot    *slot
+	// ending: what it carries is not how the leg is served any more, and stays
+	// until what comes in its place flows.
+	ending bool
+	as     ids.Subscription // name of sub at the media side; empty: its own
+	recipe string           // of what it carries
+	// translated is the codec into which sub is transcoded; nil: sent as it comes.
+	translated *plane.Codec
 }
+
+// name is what the media side calls the section's subscription.
+func (s *section) name() ids.Subscription {
+	switch {
+	case s.slot != nil:
+		return s.slot.sub
+	case s.as != "":
+		return s.as
+	case s.sub != nil:
+		return s.sub.ID
+	}
+	return ""
+}
+
+// free takes away what a section carries.
+func (s *section) free() {
+	s.sub, s.slot, s.ssrc, s.rtx, s.ending, s.as, s.recipe, s.translated = nil, nil, 0, 0, false, "", "", nil
+}
+
+// empty reports whether a section that is received could carry something.
+func (s *section) empty() bool { return s.receive && s.sub == nil && s.slot == nil }
 
 // plan is a decided offer, not yet in force.
 type plan struct {
@@ -67,14 +102,17 @@ type plan struct {
 	sections  []section
 	decisions []sdp.Decision
 	pending   []*model.Subscription
-	moved     []*model.Subscription // lost their section
-	placed    []int                 // sections with a new source
+	ended     []ids.Subscription // names of what lost its section
+	placed    []int              // sections with a new source
+	slots     [plane.Application + 1]int
 }
 
 // sources is what a plan asks about tracks.
 type sources interface {
 	// publishing tells whether the device of this leg publishes cid.
 	publishing(ms ids.MediaSession, cid string) bool
+	// into returns the codec of an offer's that a track can be transcoded to, or nil.
+	into(kind plane.Kind, offered []plane.Codec) *plane.Codec
 	// codec returns what a track is sent with, or nil when that is not known.
 	codec(t *model.Track) *plane.Codec
 	// cname returns the alias CNAME of a track's device (rule C6).
@@ -87,24 +125,24 @@ type sources interface {
 // subscription it carries. Free sections are given to waiting subscriptions of
 // their kind in order.
 func (l *leg) plan(offer *sdp.Description, tracks map[string]string, src sources) *plan {
-	p := &plan{offer: offer, pending: slices.Clone(l.pending)}
+	p := &plan{offer: offer, pending: slices.Clone(l.pending), slots: l.slots()}
 	for i := range offer.Sections {
 		o := &offer.Sections[i]
 		s := section{mid: o.MID, kind: o.Kind}
 		if i < len(l.sections) && l.sections[i].mid == o.MID {
 			s = l.sections[i]
 		} else if i < len(l.sections) {
-			p.lose(l.sections[i].sub)
+			p.lose(&l.sections[i])
 		}
 		p.decide(l, &s, o, tracks, src)
 		p.sections = append(p.sections, s)
 	}
 	for i := len(offer.Sections); i < len(l.sections); i++ {
-		p.lose(l.sections[i].sub)
+		p.lose(&l.sections[i])
 	}
 	p.fill(l, src)
 	for i := range p.sections {
-		p.decisions = append(p.decisions, p.sections[i].decision(l, p.offer, src))
+		p.decisions = append(p.decisions, p.sections[i].decision(l, &p.offer.Sections[i], src))
 	}
 	return p
 }
@@ -118,24 +156,38 @@ func (p *plan) decide(l *leg, s *section, o *sdp.Section, tracks map[string]stri
 	}
 	sends := o.Active() && o.Direction.Sends() && s.cid != ""
 	s.receive = o.Active() && o.Direction.Receives() && !sends && o.Kind != plane.Application
-	if s.sub != nil && (!s.receive || s.sub.State == model.SubEnded || s.sub.State == model.SubDenied) {
-		p.lose(s.sub)
-		s.sub, s.ssrc, s.rtx = nil, 0, 0
+	if s.slot != nil && !s.receive || s.sub != nil && (!s.receive || spent(s.sub)) {
+		p.lose(s)
+		s.free()
 	}
-	if !s.receive {
-		s.slot = nil
-	} else if l.dev.Subscribe == "slots" && s.slot == nil {
-		s.slot = newSlot()
+	if s.empty() && p.slots[s.kind] < l.wantsSlots(s.kind) {
+		p.slots[s.kind]++
+		l.numbered++
+		s.slot, s.recipe = newSlot(), l.recipe(s.kind)
+		s.slot.n = l.numbered
 		s.ssrc, s.rtx = src.random(), src.random()
 	}
 }
 
 // lose puts a living subscription back in the queue: its section went away.
-func (p *plan) lose(s *model.Subscription) {
-	if s != nil && s.State != model.SubEnded && s.State != model.SubDenied {
-		p.moved = append(p.moved, s)
-		p.pending = append(p.pending, s)
+func (p *plan) lose(s *section) {
+	switch {
+	case s.slot != nil:
+		p.ended = append(p.ended, s.name())
+		if !s.ending {
+			p.slots[s.kind]--
+		}
+	case s.sub != nil && !spent(s.sub):
+		p.ended = append(p.ended, s.name())
+		if !s.ending {
+			p.pending = append(p.pending, s.sub)
+		}
 	}
+}
+
+// spent reports whether a subscription has ended or was denied.
+func spent(s *model.Subscription) bool {
+	return s.State == model.SubEnded || s.State == model.SubDenied
 }
 
 // fill gives free sections to waiting subscriptions.
@@ -143,7 +195,7 @@ func (p *plan) fill(l *leg, src sources) {
 	slices.SortStableFunc(p.pending, func(a, b *model.Subscription) int { return cmp.Compare(a.Order, b.Order) })
 	for i := range p.sections {
 		s := &p.sections[i]
-		if !s.receive || s.sub != nil || s.slot != nil {
+		if !s.empty() || l.served.Way(s.kind.String()) != model.WayEach {
 			continue
 		}
 		n := slices.IndexFunc(p.pending, func(w *model.Subscription) bool {
@@ -152,7 +204,10 @@ func (p *plan) fill(l *leg, src sources) {
 		if n < 0 {
 			continue
 		}
-		s.sub = p.pending[n]
+		s.sub, s.recipe = p.pending[n], l.recipe(s.kind)
+		if l.taken(s.sub.ID) {
+			s.as = ids.NewSubscription()
+		}
 		s.ssrc, s.rtx = src.random(), src.random() // one SSRC is one source, never used again
 		p.pending = slices.Delete(p.pending, n, n+1)
 		p.placed = append(p.placed, i)
@@ -164,7 +219,7 @@ func ready(s *model.Subscription) bool {
 	return s.Track.Bound() && s.State != model.SubDenied && s.State != model.SubEnded
 }
 
-func (s *section) decision(l *leg, offer *sdp.Description, src sources) sdp.Decision {
+func (s *section) decision(l *leg, offered *sdp.Section, src sources) sdp.Decision {
 	if s.kind == plane.Application {
 		return sdp.Decision{Receive: true}
 	}
@@ -178,10 +233,27 @@ func (s *section) decision(l *leg, offer *sdp.Description, src sources) sdp.Deci
 		k := s.sub.Track
 		d.Send = &sdp.SendSource{
 			SSRC: s.ssrc, RTXSSRC: s.rtx, Stream: string(k.Stream), Track: string(k.ID),
-			CNAME: src.cname(k.Device), Codec: src.codec(k),
+			CNAME: src.cname(k.Device), Codec: s.codec(l, offered, src),
 		}
 	}
 	return d
+}
+
+// codec is what a section is to send its source with. A leg for which sources
+// are translated gets those that it cannot decode in a codec that it can.
+func (s *section) codec(l *leg, offered *sdp.Section, src sources) *plane.Codec {
+	c := src.codec(s.sub.Track)
+	s.translated = nil
+	if l.served.Manner != model.Translator || c == nil || s.ending {
+		return c
+	}
+	if _, ok := sdp.FindCodec(offered.Codecs, *c); ok {
+		return c
+	}
+	if s.translated = src.into(s.kind, offered.Codecs); s.translated != nil {
+		return s.translated
+	}
+	return c
 }
 
 // accept puts a plan in force after the answer and returns the subscriptions
@@ -197,13 +269,14 @@ func (l *leg) accept(p *plan, a *sdp.Answered) (denied []*model.Subscription) {
 		s := &l.sections[i]
 		m := sending[s.mid]
 		s.sending = m != nil && m.Send != nil
-		if s.sub != nil && !s.sending {
+		if s.sending || s.sub == nil && s.slot == nil {
+			continue
+		}
+		p.ended = append(p.ended, s.name()) // it may have been carried before
+		if s.sub != nil && !s.ending {
 			denied = append(denied, s.sub)
-			s.sub, s.ssrc, s.rtx = nil, 0, 0
 		}
-		if s.slot != nil && !s.sending {
-			s.slot = nil
-		}
+		s.free()
 	}
 	return denied
 }
@@ -220,23 +293,31 @@ func (l *leg) want(s *model.Subscription) *section {
 	return nil
 }
 
-// drop forgets an ended subscription and reports whether a section carried it.
-func (l *leg) drop(id ids.Subscription) bool {
+// drop forgets an ended subscription and returns what the media side calls it
+// in the sections that carried it.
+func (l *leg) drop(id ids.Subscription) (names []ids.Subscription) {
 	l.pending = slices.DeleteFunc(l.pending, func(s *model.Subscription) bool { return s.ID == id })
-	if sec := l.carrying(id); sec != nil {
-		sec.sub, sec.ssrc, sec.rtx = nil, 0, 0
-		return true
+	for i := range l.sections {
+		if s := &l.sections[i]; s.sub != nil && s.sub.ID == id {
+			names = append(names, s.name())
+			s.free()
+		}
 	}
-	return false
+	return names
 }
 
 func (l *leg) carrying(id ids.Subscription) *section {
 	for i := range l.sections {
-		if s := l.sections[i].sub; s != nil && s.ID == id {
-			return &l.sections[i]
+		if s := &l.sections[i]; s.sub != nil && s.sub.ID == id && !s.ending {
+			return s
 		}
 	}
 	return nil
+}
+
+// taken reports whether the media side knows a subscription by its own name.
+func (l *leg) taken(id ids.Subscription) bool {
+	return slices.ContainsFunc(l.sections, func(s section) bool { return s.sub != nil && s.sub.ID == id && s.as == "" })
 }
 
 // need schedules media.needed; an earlier one that waits takes this along.
@@ -254,7 +335,7 @@ func (l *leg) need(now clock.Time, after time.Duration, why string) {
 // lacking reports whether the client should offer again: something waits for a
 // section, or a section is still announced for something that ended.
 func (l *leg) lacking() bool {
-	if slices.ContainsFunc(l.pending, ready) {
+	if l.lacks(plane.Audio) || l.lacks(plane.Video) {
 		return true
 	}
 	return slices.ContainsFunc(l.sections, func(s section) bool {
@@ -270,17 +351,12 @@ func (l *leg) count(kind plane.Kind) int {
 		s := &l.sections[i]
 		if s.kind == kind && s.receive {
 			have++
-			if s.sub != nil {
+			if !s.empty() {
 				want++
 			}
 		}
 	}
-	for _, s := range l.pending {
-		if s.Track.Kind == kind.String() && ready(s) {
-			want++
-		}
-	}
-	return max(have, want)
+	return max(have, want+l.missing(kind))
 }
 
 // reset starts over on a fresh connection: all sections are gone, living
@@ -288,8 +364,9 @@ func (l *leg) count(kind plane.Kind) int {
 func (l *leg) reset(conn ids.Connection, session sdp.Session) {
 	p := &plan{pending: l.pending}
 	for i := range l.sections {
-		p.lose(l.sections[i].sub)
+		p.lose(&l.sections[i])
 	}
 	l.conn, l.session, l.sections, l.pending = conn, session, nil, p.pending
+	l.endAt = [plane.Application + 1]clock.Time{}
 	l.opened, l.failed, l.prints, l.media, l.published, l.refused = false, false, nil, plane.LegMedia{}, nil, nil
 }

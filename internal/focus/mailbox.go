@@ -28,11 +28,13 @@ type item struct {
 	offer  *sdp.Description // parsed, when the parameters hold one
 	err    error            // what was wrong with the parameters
 	unread error            // what was wrong with the description, if it is for the server
+	plain  *plainCall       // about an endpoint of plain RTP
 
 	sub   *api.Subscribe
 	look  func(*room)
 	fact  string
 	event *plane.Event
+	paths []sample
 }
 
 var errClosed = errors.New("focus: the room is gone")

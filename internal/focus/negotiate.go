@@ -38,13 +38,18 @@ func (r *room) join(now clock.Time, it *item) (any, error) {
 func (r *room) joined(now clock.Time, it *item, jr api.JoinResult) (any, error) {
 	l := r.leg(r.m.Device(it.caller.Session))
 	params := it.params.(api.JoinParams)
-	if params.Offer != nil {
-		var err error
-		if jr.Answer, err = r.answer(now, it, l, *params.Offer); err != nil {
-			return nil, err
-		}
+	var err error
+	switch {
+	case it.plain != nil:
+		jr.Answer, err = r.answerPlain(now, it, l)
+	case params.Offer != nil:
+		jr.Answer, err = r.answer(now, it, l, *params.Offer)
+	}
+	if err != nil {
+		return nil, err
 	}
 	jr.Rev = r.m.Conference().Rev
+	r.addICE(jr.Leg, jr.User)
 	jr.Needed = r.needs(l)
 	l.needAt = 0 // told by the result
 	return jr, nil
@@ -67,6 +72,7 @@ func (r *room) leg(d *model.Device) *leg {
 	}
 	l := &leg{
 		ms: ms.ID, conn: ms.Conn, dev: d, stream: ids.NewStream(), session: r.newSession(),
+		served: d.Leg, pictures: r.pictures(d),
 	}
 	for _, s := range r.m.Subscriptions(ms.ID) {
 		l.want(s)
@@ -160,6 +166,7 @@ func (r *room) negotiate(now clock.Time, it *item, l *leg, p api.OfferParams) (*
 			n.fact.Active = append(n.fact.Active, s.sub.ID)
 		}
 	}
+	n.fact.Active = append(n.fact.Active, l.inSlots()...)
 	n.bound = map[ids.Track]string{}
 	for _, k := range r.m.Conference().Media[l.ms].Tracks {
 		n.bound[k.ID] = k.MID
@@ -208,15 +215,17 @@ func (r *room) reset(now clock.Time, l *leg) {
 	}
 	l.reset(conn.(ids.Connection), r.newSession())
 	r.conns[l.conn] = l
-	for _, k := range r.m.Conference().Media[l.ms].Tracks {
-		for _, s := range r.m.Subscribers(k) {
-			if o := r.legs[s.MS]; o != nil && o.drop(s.ID) {
-				r.f.cfg.Plane.Unsubscribe(s.ID)
-				o.want(s)
-				o.need(now, needSoon, "subscribe")
-			}
-		}
+	r.orphan(now, l.ms)
+}
+
+// dropped takes a subscription off a leg and reports whether any section
+// carried it.
+func (r *room) dropped(l *leg, id ids.Subscription) bool {
+	names := l.drop(id)
+	for _, n := range names {
+		r.f.cfg.Plane.Unsubscribe(n)
 	}
+	return len(names) > 0
 }
 
 // attach binds tracks and subscriptions to the negotiated sections.
@@ -226,15 +235,14 @@ func (r *room) attach(now clock.Time, l *leg, n *negotiated) {
 			r.publish(l, k)
 		}
 	}
-	for _, s := range n.plan.moved {
-		r.f.cfg.Plane.Unsubscribe(s.ID)
+	for _, id := range n.plan.ended {
+		r.f.cfg.Plane.Unsubscribe(id)
 	}
 	for _, s := range n.denied {
-		r.f.cfg.Plane.Unsubscribe(s.ID) // it may have been carried before
 		r.fact(now, control.SubDenied, control.Denied{Sub: s.ID, Reason: "codec"})
 	}
 	for i := range l.sections {
-		if s := &l.sections[i]; s.sub != nil && slices.Contains(n.plan.placed, i) {
+		if s := &l.sections[i]; s.sub != nil && !s.ending && slices.Contains(n.plan.placed, i) {
 			r.feed(l, s)
 		}
 	}
@@ -242,12 +250,15 @@ func (r *room) attach(now clock.Time, l *leg, n *negotiated) {
 	if l.lacking() {
 		l.need(now, needSoon, "subscribe")
 	}
-	r.refill = true
+	r.turn(now, l)
+	if r.paths.at.IsZero() {
+		r.paths.at = now.Add(pathEvery)
+	}
 }
 
 func (r *room) publish(l *leg, k *model.Track) {
 	err := r.f.cfg.Plane.Publish(plane.Track{
-		Conf: r.id, Conn: l.conn, Track: k.ID, MID: k.MID, Kind: kindOf(k.Kind), Source: k.Source,
+		Conf: r.id, Conn: l.connOf(k.MID), Track: k.ID, MID: k.MID, Kind: kindOf(k.Kind), Source: k.Source,
 		CNAME: r.cname(k.Device), SrcID: k.SrcID, Muted: k.Muted(),
 	})
 	if err != nil {
@@ -261,14 +272,22 @@ func (r *room) publish(l *leg, k *model.Track) {
 	for _, o := range r.legs {
 		delete(o.refused, k.ID)
 	}
+	r.again(k.ID)
 }
 
 // feed starts or changes what a section carries.
 func (r *room) feed(l *leg, s *section) {
 	w := s.sub.Want
+	track := s.sub.Track.ID
+	if s.translated != nil {
+		if track = r.translation(l, s); track == "" {
+			return
+		}
+	}
 	err := r.f.cfg.Plane.Subscribe(plane.Subscription{
-		Conf: r.id, Sub: s.sub.ID, Track: s.sub.Track.ID, Conn: l.conn, MID: s.mid,
+		Conf: r.id, Sub: s.name(), Track: track, Conn: l.connOf(s.mid), MID: s.mid,
 		SSRC: s.ssrc, RTXSSRC: s.rtx, Width: w.Width, Height: w.Height, Priority: w.Priority, Paused: s.sub.Paused(),
+		Topology: s.recipe, Anonymous: l.served.Anonymous(),
 	})
 	if err != nil {
 		r.log.Warn("subscription refused by the media side", "sub", string(s.sub.ID), "err", fault.From(err).Reason)
@@ -314,10 +333,9 @@ func (r *room) wantSub(now clock.Time, s *model.Subscription) {
 
 func (r *room) endSub(now clock.Time, e control.EndSub) {
 	l := r.legs[e.MS]
-	if l == nil || !l.drop(e.Sub) {
+	if l == nil || !r.dropped(l, e.Sub) {
 		return
 	}
-	r.f.cfg.Plane.Unsubscribe(e.Sub)
 	l.need(now, needLazy, "ended")
 }
 
@@ -350,8 +368,11 @@ func (r *room) needs(l *leg) api.MediaNeeded {
 func (l *leg) receive() map[string]string {
 	out := map[string]string{}
 	for i := range l.sections {
-		if s := &l.sections[i]; s.sub != nil {
+		switch s := &l.sections[i]; {
+		case s.sub != nil:
 			out[s.mid] = string(s.sub.Track.ID)
+		case s.slot != nil && l.dev.Subscribe != "slots":
+			out[s.mid] = l.label(s)
 		}
 	}
 	return out

@@ -37,6 +37,8 @@ type room struct {
 	users    int
 	branch   branch
 	refill   bool // slots may have other sources now
+	mixing   mixing
+	paths    paths
 	over     bool
 	stopping bool        // the node goes; clients come back elsewhere
 	kept     model.Phase // what the definition says
@@ -48,6 +50,7 @@ func newRoom(f *Focus, id ids.Conference, uri string) *room {
 	return newRoomOf(f, control.Config{
 		ID: id, URI: uri, Anchor: f.cfg.Clock.Anchor(), IDs: *f.cfg.IDs, Policy: f.cfg.Policy,
 		Definition: f.definition(uri), Inviter: f.cfg.Inviter, Recorder: f.cfg.Recorder,
+		CanMix: f.canMix(),
 	})
 }
 
@@ -95,8 +98,9 @@ func (r *room) run() {
 // patience is how long the loop may sleep; negative: until something comes.
 func (r *room) patience() time.Duration {
 	at := clock.Earliest(r.m.Deadline(), clock.Earliest(r.notes.due(), r.floor.at))
+	at = clock.Earliest(at, clock.Earliest(r.mixing.due(), r.paths.at))
 	for _, l := range r.legs {
-		at = clock.Earliest(at, l.needAt)
+		at = clock.Earliest(at, clock.Earliest(l.needAt, l.ends()))
 	}
 	if at.IsZero() {
 		return -1
@@ -107,6 +111,7 @@ func (r *room) patience() time.Duration {
 // close leaves the registry and sees to what came too late.
 func (r *room) close() {
 	r.f.remove(r)
+	r.endMixing()
 	r.f.cfg.Plane.EndConference(r.id)
 	r.f.users.Add(int64(-r.users))
 	for _, it := range r.box.close() {
@@ -175,6 +180,8 @@ func (r *room) handle(it *item) {
 	switch {
 	case it.event != nil:
 		r.handleMedia(now, *it.event)
+	case it.paths != nil:
+		r.measured(now, it.paths)
 	case it.look != nil:
 		it.look(r)
 		return
@@ -250,6 +257,8 @@ func init() { // in init, since a sidebar's room is started by a command of anot
 		api.ConferenceStart:     (*room).progressing,
 		api.ParticipantInvite:   (*room).progressing,
 		api.ParticipantTransfer: (*room).transfer,
+
+		rtpOffer: (*room).offerPlain,
 	}
 }
 
@@ -279,7 +288,10 @@ func (r *room) tick(now clock.Time) {
 		if !l.needAt.IsZero() && l.needAt <= now {
 			r.tellNeeds(l)
 		}
+		r.endOld(now, l)
 	}
+	r.mixing.tick(now, r)
+	r.watchPaths(now)
 }
 
 // settle ends a turn: slots, then events, then documents.
@@ -288,8 +300,10 @@ func (r *room) settle(now clock.Time) {
 		r.refill = false
 		r.fillAllSlots()
 	}
+	r.tellMixer()
 	for i := range r.out.Events {
 		if !r.stopping { // when the node goes, the goodbye says all there is
+			r.addServers(&r.out.Events[i])
 			r.notes.event(&r.out.Events[i])
 			r.observed(r.out.Events[i])
 		}
@@ -307,6 +321,7 @@ func (r *room) settle(now clock.Time) {
 		return
 	}
 	r.floor.tell(now, r)
+	r.tellSlots()
 	r.notes.settle(now)
 }
 
@@ -363,6 +378,7 @@ func (r *room) closeMedia(e control.CloseMedia) {
 	if l == nil || l.conn != e.Conn {
 		return
 	}
+	r.closePlain(l, e.Reason)
 	if l.opened {
 		r.f.cfg.Plane.Close(l.conn, e.Reason)
 	}
@@ -378,6 +394,10 @@ func (r *room) closeMedia(e control.CloseMedia) {
 
 // handleMedia turns what the media side says into facts.
 func (r *room) handleMedia(now clock.Time, e plane.Event) {
+	if n := r.conns[e.Conn].line(e.Conn); n != nil && e.Kind <= plane.LinkFailed {
+		r.plainLink(now, r.conns[e.Conn], n, e)
+		return
+	}
 	switch e.Kind {
 	case plane.LinkConnected:
 		r.link(now, e, model.LinkConnected)
@@ -389,8 +409,17 @@ func (r *room) handleMedia(now clock.Time, e plane.Event) {
 		}
 		r.link(now, e, model.LinkFailed)
 	case plane.TrackLive:
+		if r.mixing.flows(e.Track) {
+			r.refill = true
+			return
+		}
 		r.fact(now, control.TrackHeard, control.Heard{Track: e.Track, SSRC: e.SSRC})
+	case plane.KeyPressed:
+		r.keyPressed(now, e)
 	case plane.TrackEnded:
+		if l := r.conns[e.Conn]; l != nil && l.rtp != nil {
+			return // its phone changes SSRCs as it likes; that it ceased is told otherwise
+		}
 		r.fact(now, control.TrackLost, control.Heard{Track: e.Track})
 	case plane.SpeakersChanged:
 		r.floor.heard(now, e.Speakers)

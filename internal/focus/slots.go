@@ -11,7 +11,9 @@ import (
 // RFC 7667, section 3.6.2).
 type slot struct {
 	sub   ids.Subscription
-	track ids.Track // source now; empty: none
+	track ids.Track // source now, or a mix; empty: none
+	n     int       // slot:n
+	fed   bool      // the media side knows it
 }
 
 func newSlot() *slot { return &slot{sub: ids.NewSubscription()} }

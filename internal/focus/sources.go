@@ -56,12 +56,13 @@ func (r *room) fillAllSlots() {
 		}
 	}
 	slices.SortFunc(all, joinOrder)
-	for _, l := range r.legs {
-		if l.dev.Subscribe == "slots" && l.opened {
+	for _, l := range r.legsInOrder() {
+		if l.opened {
 			r.fillSlots(l, plane.Audio, all)
 			r.fillSlots(l, plane.Video, all)
 		}
 	}
+	r.sweepOutputs()
 }
 
 // fillSlots gives the slots of one kind their sources. A source that the plane
@@ -73,16 +74,21 @@ func (r *room) fillSlots(l *leg, kind plane.Kind, all []*model.Track) {
 
 // filled is one round; false: a source was refused, which it is only once.
 func (r *room) filled(l *leg, kind plane.Kind, all []*model.Track) bool {
-	var mine []*section
-	var now, from []ids.Track
-	for i := range l.sections {
-		if s := &l.sections[i]; s.slot != nil && s.kind == kind {
-			mine = append(mine, s)
-			now = append(now, s.slot.track)
+	mine := l.slotsOf(kind)
+	if len(mine) == 0 {
+		return true
+	}
+	if l.served.Way(kind.String()) == model.WayMix {
+		if x := r.output(l, kind); x != nil {
+			return r.fillMix(l, mine, x)
 		}
 	}
+	now, from := make([]ids.Track, len(mine)), []ids.Track(nil)
+	for i, s := range mine {
+		now[i] = s.slot.track
+	}
 	for _, k := range all {
-		if k.Device != l.dev && k.Kind == kind.String() && !l.refused[k.ID] && r.taken(l, kind, k) {
+		if k.Device != l.dev && k.Kind == kind.String() && !l.refused[k.ID] && r.wanted(l, k) && r.taken(l, kind, k) {
 			from = append(from, k.ID)
 		}
 	}
@@ -93,6 +99,15 @@ func (r *room) filled(l *leg, kind plane.Kind, all []*model.Track) bool {
 		}
 	}
 	return true
+}
+
+// wanted reports whether a leg may show a track in a slot. Clients that fill
+// what they offer take everything; others what they subscribe to.
+func (r *room) wanted(l *leg, k *model.Track) bool {
+	if l.dev.Subscribe == "slots" {
+		return l.dev.Away.Hears(k.Kind)
+	}
+	return slices.ContainsFunc(l.pending, func(s *model.Subscription) bool { return s.Track == k && !spent(s) && !s.Paused() })
 }
 
 // taken reports whether the sections of a leg can carry a track's codec.
@@ -111,32 +126,25 @@ func (r *room) taken(l *leg, kind plane.Kind, k *model.Track) bool {
 }
 
 // switchSlot puts a source on a slot, or none; false: the plane refused it, and
-// the slot is empty.
+// the slot is empty. An empty one keeps its SSRC: BYE would be final for it.
 func (r *room) switchSlot(l *leg, s *section, to ids.Track) bool {
-	s.slot.track = to
-	if to == "" {
-		r.emptySlot(s)
+	l.moved = true
+	if s.slot.track = to; to == "" && !s.slot.fed {
 		return true
 	}
 	err := r.f.cfg.Plane.Subscribe(plane.Subscription{
-		Conf: r.id, Sub: s.slot.sub, Track: to, Conn: l.conn, MID: s.mid,
-		SSRC: s.ssrc, RTXSSRC: s.rtx, Slot: true,
+		Conf: r.id, Sub: s.slot.sub, Track: to, Conn: l.connOf(s.mid), MID: s.mid,
+		SSRC: s.ssrc, RTXSSRC: s.rtx, Slot: true, Topology: s.recipe, Anonymous: l.served.Anonymous(),
 	})
-	if err == nil {
+	if s.slot.fed = s.slot.fed || err == nil; err == nil || to == "" {
 		return true
 	}
 	r.log.Warn("slot refused by the media side", "sub", string(s.slot.sub), "track", string(to), "err", err)
-	r.emptySlot(s) // also of what it carried before
 	if l.refused == nil {
 		l.refused = map[ids.Track]bool{}
 	}
 	l.refused[to] = true
-	return false
-}
-
-func (r *room) emptySlot(s *section) {
-	r.f.cfg.Plane.Unsubscribe(s.slot.sub)
-	s.slot.sub, s.slot.track = ids.NewSubscription(), ""
+	return r.switchSlot(l, s, "") && false // also of what it carried before
 }
 
 // speakers is who speaks now, and for how long others have not.
