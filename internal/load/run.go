@@ -59,8 +59,8 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	run, cancel := context.WithCancel(ctx)
 	r := &runner{cfg: &cfg, ctx: run, clock: clock.NewSystem()}
 	if r.loop, err = wire.NewLoop(r.clock, cfg.GRO); err == nil {
-		// The loop keeps its P while it waits; joins and timers need another.
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1))
+		procs(1) // the loop keeps its P while it waits; joins and timers need another
+		defer procs(-1)
 		r.group.Go(func() { r.loop.Run(run, r.due()) })
 	}
 	r.dialer = newDialer(&cfg, wire.Config{
@@ -79,6 +79,14 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, fmt.Errorf("nobody could join: %v", r.errs)
 	}
 	return r.measure(run, base), ctx.Err()
+}
+
+var procsMu sync.Mutex // makes a read and a write of GOMAXPROCS one, as several runs may share a process
+
+func procs(more int) {
+	procsMu.Lock()
+	defer procsMu.Unlock()
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + more)
 }
 
 func (r *runner) say(format string, a ...any) {

@@ -24,6 +24,9 @@ const (
 	loopControl  = 64       // stamp and UDP_GRO
 	groLargest   = 65536    // the largest thing UDP_GRO can build
 	loopGrain    = 20 * 1e6 // ns: how often peers are looked at for what is due
+	// loopRaw is the longest wait that the runtime is not told of. To be told costs
+	// a wake-up of its monitor thread; not to be told holds up garbage collection.
+	loopRaw = 2 * time.Millisecond
 )
 
 // Loop runs any number of peers on one goroutine with one epoll descriptor of
@@ -31,9 +34,9 @@ const (
 // datagrams are stamped by the kernel, the runtime's poller is not involved, and
 // no goroutine is switched to.
 //
-// The goroutine waits in raw system calls and keeps its P; a process that has
-// other work to do needs one more (GOMAXPROCS). Peers of a Loop do not move to
-// another socket ([Peer.Rebind]).
+// While there is much to do the goroutine waits in raw system calls and keeps its
+// P: a process that has other work to do needs one more (GOMAXPROCS). Peers of a
+// Loop do not move to another socket ([Peer.Rebind]).
 type Loop struct {
 	clock interface{ Now() clock.Time }
 	ep    int
@@ -44,6 +47,8 @@ type Loop struct {
 	over  bool // takes no more peers
 
 	berths []*berth // by the number epoll knows them by; nil: free. The loop's, as is all below
+	ready  [loopReady]unix.EpollEvent
+	ts     unix.Timespec
 	hdrs   [loopMessages]header
 	iovs   [loopMessages]unix.Iovec
 	ctl    [loopMessages][loopControl]byte
@@ -106,7 +111,6 @@ func (l *Loop) Add(p *Peer, done func(error)) {
 // and says when it wants to be called again.
 func (l *Loop) Run(ctx context.Context, due func(now clock.Time) clock.Time) {
 	defer l.end()
-	var ready [loopReady]unix.EpollEvent
 	var look clock.Time
 	for ctx.Err() == nil {
 		now := l.clock.Now()
@@ -116,9 +120,9 @@ func (l *Loop) Run(ctx context.Context, due func(now clock.Time) clock.Time) {
 			look = now.Add(loopGrain)
 		}
 		next := min(due(now), look)
-		n := l.wait(ready[:], max(next.Sub(l.clock.Now()), 0))
-		for i := range ready[:n] {
-			if b := l.berths[ready[i].Fd]; b != nil {
+		n := l.wait(max(next.Sub(l.clock.Now()), 0))
+		for i := range l.ready[:n] {
+			if b := l.berths[l.ready[i].Fd]; b != nil {
 				l.read(b)
 			}
 		}
@@ -126,14 +130,20 @@ func (l *Loop) Run(ctx context.Context, due func(now clock.Time) clock.Time) {
 }
 
 // wait returns how many descriptors are ready within d.
-func (l *Loop) wait(ready []unix.EpollEvent, d time.Duration) int {
-	ts := unix.NsecToTimespec(int64(d))
-	n, _, e := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(l.ep), uintptr(unsafe.Pointer(&ready[0])), uintptr(len(ready)),
-		uintptr(unsafe.Pointer(&ts)), 0, 0)
+func (l *Loop) wait(d time.Duration) int {
+	l.ts = unix.NsecToTimespec(int64(d))
+	var n uintptr
+	var e syscall.Errno
+	if d <= loopRaw {
+		n, _, e = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(l.ep), uintptr(unsafe.Pointer(&l.ready[0])), loopReady,
+			uintptr(unsafe.Pointer(&l.ts)), 0, 0)
+	} else {
+		n, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(l.ep), uintptr(unsafe.Pointer(&l.ready[0])), loopReady,
+			uintptr(unsafe.Pointer(&l.ts)), 0, 0)
+	}
 	if e == unix.ENOSYS { // before Linux 5.11: in whole milliseconds
 		ms := (d + time.Millisecond - 1) / time.Millisecond
-		n, _, e = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&ready[0])), uintptr(len(ready)),
-			uintptr(ms), 0, 0)
+		n, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.ready[0])), loopReady, uintptr(ms), 0, 0)
 	}
 	if e != 0 {
 		return 0
