@@ -34,7 +34,7 @@ func setLayout(m *Machine, t *turn, p api.LayoutParams) (any, error) {
 		return nil, fault.New(413, "too-large", "at most %d pins", maxPins)
 	case all && !moderates(t.dev.Part.Role):
 		return nil, errNotModerator()
-	case cropped[p.Mode] && !m.topo.can("video"):
+	case cropped[p.Mode] && m.topo.mixer("video") != nil:
 		return nil, fault.New(488, "not-acceptable", "this conference has no mixer to compose that layout")
 	}
 	for _, pin := range p.Pins {

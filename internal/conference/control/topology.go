@@ -23,10 +23,10 @@ type topology struct {
 	arrived  map[*model.Device]uint64 // order in which the present loads came
 
 	direct  bool
-	few     clock.Time // since when there are few enough to talk directly; zero: there are not
-	failed  bool       // it was tried with these devices, and did not work
-	epoch   uint64     // counts changes of who talks directly
-	lacking string     // what a mixer would need, in words; empty: nothing
+	few     clock.Time      // since when there are few enough to talk directly; zero: there are not
+	failed  bool            // it was tried with these devices, and did not work
+	epoch   uint64          // counts changes of who talks directly
+	lacking [2]*fault.Error // why sound and pictures cannot be mixed here; nil: they can
 }
 
 const (
@@ -82,11 +82,11 @@ func (x *topology) settle(t *turn) {
 	x.decide(t, devs)
 	x.forced = false
 	c.Choice = x.choice()
-	x.lacking = ""
+	c.Lacking = ""
+	x.lacking = [2]*fault.Error{x.mixer("audio"), x.mixer("video")}
 	for _, d := range devs {
 		x.apply(t, d, devs, why)
 	}
-	c.Lacking = x.lacking
 	x.release(t, devs)
 }
 
@@ -115,7 +115,7 @@ func (x *topology) choice() model.Choice {
 
 // apply gives a device the leg that its facts call for and tells it.
 func (x *topology) apply(t *turn, d *model.Device, devs []*model.Device, why string) {
-	leg, was := LegOf(x.facts(d)), d.Leg
+	leg, was := x.leg(d), d.Leg
 	var peers []*model.Device
 	if leg.Manner == model.Direct {
 		peers = slices.DeleteFunc(slices.Clone(devs), func(o *model.Device) bool { return o == d })
@@ -137,6 +137,21 @@ func (x *topology) apply(t *turn, d *model.Device, devs []*model.Device, why str
 			"reason": why, "peers": s.Peers,
 		})
 	}
+}
+
+// leg is how a device is to be served, and notes when a mixer would do better.
+func (x *topology) leg(d *model.Device) model.Leg {
+	f := x.facts(d)
+	leg := LegOf(f)
+	f.MixAudio, f.MixVideo = true, true
+	if ideal := LegOf(f); ideal != leg {
+		missing := x.lacking[1]
+		if ideal.Audio != leg.Audio {
+			missing = x.lacking[0]
+		}
+		x.m.conf.Lacking = missing.Message
+	}
+	return leg
 }
 
 func (x *topology) links(d *model.Device, peers []*model.Device) []model.PeerLink {
@@ -179,7 +194,7 @@ func (x *topology) facts(d *model.Device) LegFacts {
 	if d.Own.Topology != "" {
 		f.Topology, f.Allowed = d.Own.Topology, d.Own.AllowDiscouraged
 	}
-	f.MixAudio, f.MixVideo = x.can("audio"), x.can("video")
+	f.MixAudio, f.MixVideo = x.lacking[0] == nil, x.lacking[1] == nil
 	return f
 }
 
@@ -192,15 +207,7 @@ func (x *topology) composed(d *model.Device) bool {
 	return true
 }
 
-// can reports whether there is a mixer for a kind, and notes what it lacks.
-func (x *topology) can(kind string) bool {
-	err := x.mixer(kind)
-	if err != nil {
-		x.lacking = err.Message
-	}
-	return err == nil
-}
-
+// mixer tells why a kind cannot be mixed here; nil: it can.
 func (x *topology) mixer(kind string) *fault.Error {
 	if x.m.cfg.CanMix == nil {
 		return fault.New(503, "codec-missing", "this server has no mixer")

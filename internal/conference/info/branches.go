@@ -14,6 +14,13 @@ type Layout struct {
 	By   string   `json:"by,omitempty"`
 }
 
+// Topology is how media flows, by the name it was chosen by.
+type Topology struct {
+	Name             string `json:"name"`
+	AllowDiscouraged bool   `json:"allowDiscouraged,omitempty"`
+	Lacking          string `json:"lacking,omitempty"` // what a mixer would need here; to moderators
+}
+
 // Recording is the state of the conference's recording.
 type Recording struct {
 	State  string `json:"state"`
@@ -27,6 +34,12 @@ func branchMembers(m *ConferenceMembers, c *model.Conference, v View) {
 	m.Intent = c.Intent
 	if c.Main != nil {
 		m.Main = c.Main.URI
+	}
+	if t := c.Choice; t.Topology != "" {
+		m.Topology = &Topology{Name: t.Topology, AllowDiscouraged: t.AllowDiscouraged}
+		if v.Group == Moderators {
+			m.Topology.Lacking = c.Lacking
+		}
 	}
 	if l := c.Layout; l.Mode != "" {
 		m.Layout = &Layout{l.Mode, slices.Clone(l.Pins), v.Name(c, l.By)}
@@ -88,6 +101,10 @@ func equipment(e *Endpoint, c *model.Conference, d *model.Device, v View) {
 		e.JoiningInfo.By = v.Name(c, d.MovedBy)
 	}
 	x := &e.Ext.EndpointMembers
+	x.Manner = string(d.Leg.Manner)
+	if o := d.Own; o.Topology != "" && d.Status.Live() {
+		x.Topology = &Topology{Name: o.Topology, AllowDiscouraged: o.AllowDiscouraged}
+	}
 	x.Active = maps.Clone(d.Active)
 	if d.Away != nil {
 		x.Away = d.Away.To.URI

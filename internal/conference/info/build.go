@@ -115,6 +115,7 @@ func Row(c *model.Conference, p *model.Participant, v View) *User {
 		Endpoint: make(map[string]*Endpoint, len(p.Devices)), Ext: &UserExt{userMembers(p, v)},
 	}
 	u.Ext.Consent = consent(c, p.User)
+	u.CascadedFocus = cascadedFocus(p)
 	if v.Hides(c, p.User) {
 		u.DisplayText = v.DisplayText(c, p.User)
 	}
@@ -122,6 +123,17 @@ func Row(c *model.Conference, p *model.Participant, v View) *User {
 		u.Endpoint[v.Device(c, p.User, id)] = endpoint(c, p, d, v)
 	}
 	return u
+}
+
+// cascadedFocus is the conference behind a user who is its focus (section 5.6.5).
+func cascadedFocus(p *model.Participant) string {
+	uri := ""
+	for _, d := range p.Devices {
+		if d.Cascade != nil && d.Status.Live() && (uri == "" || d.Cascade.Focus < uri) {
+			uri = d.Cascade.Focus
+		}
+	}
+	return uri
 }
 
 func endpoint(c *model.Conference, p *model.Participant, d *model.Device, v View) *Endpoint {

@@ -170,6 +170,7 @@ type ConferenceMembers struct {
 	Recording  *Recording  `json:"recording,omitempty"`
 	Intent     string      `json:"intent,omitempty"` // ring, prompt, room
 	Main       string      `json:"main,omitempty"`   // URI of the main conference of a sidebar
+	Topology   *Topology   `json:"topology,omitempty"`
 	// Self is spliced in by the notifier: it differs within a class of view.
 	Self *Self `json:"self,omitempty"`
 }
@@ -197,8 +198,10 @@ type EndpointMembers struct {
 	Reachability string            `json:"reachability,omitempty"` // ok, suspended
 	Kind         string            `json:"kind,omitempty"`
 	Inputs       []api.DeviceInput `json:"inputs,omitempty"`
-	Active       map[string]string `json:"active,omitempty"` // kind of input → id of the one in use
-	Away         string            `json:"away,omitempty"`   // URI of the conference its media is in
+	Active       map[string]string `json:"active,omitempty"`   // kind of input → id of the one in use
+	Away         string            `json:"away,omitempty"`     // URI of the conference its media is in
+	Manner       string            `json:"manner,omitempty"`   // how its media flows: direct, sfu, mixer, ...
+	Topology     *Topology         `json:"topology,omitempty"` // its own, when one was chosen for it
 }
 
 // MediaExt is a media row's extension.
