@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -29,6 +30,17 @@ type Conferences interface {
 	Inspect(ctx context.Context, uri string, stats bool) (*focus.Snapshot, error)
 	Amend(uri string, change func(d *api.Definition, exists bool) error) (api.Definition, uint64, error)
 	Status(uri string) (focus.Status, bool)
+	Phones
+}
+
+// Phones are the endpoints of plain RTP, as this package uses them.
+type Phones interface {
+	OpenRTP(ctx context.Context, uri string, q focus.RTPRequest) (api.RTPLeg, error)
+	OfferRTP(ctx context.Context, uri, id string, sdp []byte) (api.RTPLeg, error)
+	CloseRTP(ctx context.Context, uri, id string) error
+	PressRTP(ctx context.Context, uri, id string, k api.RTPKeys) error
+	RTP(ctx context.Context, uri, id string) (api.RTPLeg, error)
+	RTPs(ctx context.Context, uri string) ([]api.RTPLeg, error)
 }
 
 // Authenticator checks tokens; [auth.Authenticator] is one.
@@ -205,6 +217,12 @@ func errNotFound() error { return fault.New(404, "not-found", "No such conferenc
 func write(w http.ResponseWriter, code int, v any) {
 	if code == http.StatusNoContent {
 		w.WriteHeader(code)
+		return
+	}
+	if t, ok := v.(text); ok {
+		w.Header().Set("Content-Type", t.kind)
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, t.body)
 		return
 	}
 	b, ok := v.(json.RawMessage)

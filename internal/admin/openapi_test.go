@@ -82,12 +82,20 @@ func operation(r *route, schemas object) object {
 		op["parameters"] = params
 	}
 	if r.in != nil {
-		op["requestBody"] = object{"content": object{"application/json": object{"schema": schemaOf(reflect.TypeOf(r.in), schemas)}}}
+		content := object{"application/json": object{"schema": schemaOf(reflect.TypeOf(r.in), schemas)}}
+		if r.bare != "" {
+			content[r.bare] = object{"schema": object{"type": "string"}}
+		}
+		op["requestBody"] = object{"content": content}
 	}
 	responses := object{}
 	ok := object{"description": "Done"}
 	if r.out != nil {
-		ok["content"] = object{"application/json": object{"schema": schemaOf(reflect.TypeOf(r.out), schemas)}}
+		content := object{"application/json": object{"schema": schemaOf(reflect.TypeOf(r.out), schemas)}}
+		if r.bare != "" {
+			content[r.bare] = object{"schema": object{"type": "string"}}
+		}
+		ok["content"] = content
 	}
 	responses[strconv.Itoa(r.code)] = ok
 	for _, code := range refusals(r) {

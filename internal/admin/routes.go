@@ -15,7 +15,8 @@ type route struct {
 	in           any // zero value of the body's type; nil: no body
 	out          any // of the answer; nil: none
 	code         int
-	refusals     []int // beside those of every route
+	refusals     []int  // beside those of every route
+	bare         string // media type of body and answer beside JSON; "": none
 	run          func(*call) (any, error)
 }
 
@@ -23,8 +24,15 @@ type route struct {
 type queryMember struct{ name, in, kind, text string }
 
 var (
-	ifMatch = queryMember{"If-Match", "header", "string", "ETag or revision that must still hold"}
-	paging  = []queryMember{
+	ifMatch  = queryMember{"If-Match", "header", "string", "ETag or revision that must still hold"}
+	plainRTP = []queryMember{
+		{"name", "query", "string", "With application/sdp: what the participant is called"},
+		{"user", "query", "string", "With application/sdp: its identity; default a fresh one"},
+		{"label", "query", "string", "With application/sdp: name of the device"},
+		{"role", "query", "string", "With application/sdp: observer, attendee (default), presenter or moderator"},
+		{"latch", "query", "boolean", "With application/sdp: false takes packets from the described host only"},
+	}
+	paging = []queryMember{
 		{"state", "query", "string", "Any of scheduled, active, ended, with commas between"},
 		{"q", "query", "string", "Text in name or title"},
 		{"offset", "query", "integer", "First of the page"},
@@ -63,6 +71,21 @@ func init() { // handlers refer to the table through the document
 		live("connections", "Transport associations with statistics", api.Connections{}, connections),
 		live("connections/{conn}", "A transport association with statistics", api.ConnectionInfo{}, connection),
 		live("tracks", "Published sources", api.Tracks{}, tracks),
+		live("rtp", "Endpoints of plain RTP", api.RTPLegs{}, listRTP),
+		live("rtp/{id}", "An endpoint of plain RTP", api.RTPLeg{}, getRTP),
+		{
+			method: "POST", path: "/conferences/{uri}/rtp", id: "openRTP", summary: "Make an endpoint of plain RTP a participant, or send the conference to a multicast group",
+			query: plainRTP, in: api.RTPOpen{}, out: api.RTPLeg{}, code: 201, refusals: []int{409, 504}, bare: typeSDP, run: openRTP,
+		},
+		{
+			method: "PATCH", path: "/conferences/{uri}/rtp/{id}", id: "reofferRTP", summary: "Another offer of an endpoint of plain RTP: hold, resume, another address",
+			in: api.RTPOpen{}, out: api.RTPLeg{}, code: 200, refusals: []int{409, 504}, bare: typeSDP, run: reofferRTP,
+		},
+		{method: "DELETE", path: "/conferences/{uri}/rtp/{id}", id: "closeRTP", summary: "Let an endpoint of plain RTP leave", code: 204, refusals: []int{504}, run: closeRTP},
+		{
+			method: "POST", path: "/conferences/{uri}/rtp/{id}/dtmf", id: "pressRTP", summary: "Send keys to an endpoint as telephone events (RFC 4733)",
+			in: api.RTPKeys{}, code: 204, refusals: []int{409, 429, 504}, run: pressRTP,
+		},
 		{
 			method: "POST", path: "/conferences/{uri}/commands/{method}", id: "command", summary: "Give a command of the protocol",
 			query: []queryMember{ifMatch}, in: map[string]any{}, out: map[string]any{}, code: 200, refusals: []int{405, 409, 410, 412, 423, 501, 504}, run: command,

@@ -26,6 +26,7 @@ type Server struct {
 
 	HTTP              Endpoint   `name:"http" env:"PARLEY_HTTP" placeholder:"ADDR:PORT" help:"Where pages, WebSocket, WHIP and WHEP are served; ICE-TCP too. Default: 127.0.0.1:8080 with --dev, :8443 otherwise."`
 	UDP               Endpoint   `name:"udp" env:"PARLEY_UDP" placeholder:"ADDR:PORT" help:"First UDP port for media; worker i uses PORT+i. Default: port 7800, with --dev on one host address, otherwise on all."`
+	RTPPorts          PortRange  `name:"rtp-ports" env:"PARLEY_RTP_PORTS" default:"20000-20999" placeholder:"LO-HI" help:"UDP ports of plain RTP endpoints (POST …/rtp), two for each stream, on the address of --udp."`
 	Workers           int        `name:"workers" env:"PARLEY_WORKERS" default:"0" help:"Media workers, one core and one UDP port each. 0: one per CPU, at most 16."`
 	Data              string     `name:"data" env:"PARLEY_DATA" type:"path" default:"./data" placeholder:"DIR" help:"Directory for keys, certificates and records; made if missing."`
 	Dev               bool       `name:"dev" env:"PARLEY_DEV" help:"Anyone may start and join rooms under any name. For trying out; never on the open internet."`
@@ -168,6 +169,24 @@ func (p *Prefixes) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// PortRange is LO-HI, both included.
+type PortRange struct{ Low, High uint16 }
+
+// UnmarshalText parses "20000-20999".
+func (p *PortRange) UnmarshalText(b []byte) error {
+	lo, hi, ok := strings.Cut(string(b), "-")
+	l, err := strconv.ParseUint(strings.TrimSpace(lo), 10, 16)
+	h, err2 := strconv.ParseUint(strings.TrimSpace(hi), 10, 16)
+	if !ok || err != nil || err2 != nil || l < 1024 || h < l+1 {
+		return fmt.Errorf("%q is not a range of two or more ports like 20000-20999, from 1024 on", b)
+	}
+	p.Low, p.High = uint16(l), uint16(h)
+	return nil
+}
+
+// String is the form UnmarshalText reads.
+func (p PortRange) String() string { return fmt.Sprintf("%d-%d", p.Low, p.High) }
+
 // Span is a positive duration such as 15s or 2m.
 type Span time.Duration
 
@@ -202,6 +221,9 @@ func (c *Server) Validate() []Problem {
 	}
 	if !c.UDP.IsZero() && int(c.UDP.Port)+max(c.Workers, 1)-1 > 65535 {
 		bad("udp", "%d workers from port %d do not fit below 65536", c.Workers, c.UDP.Port)
+	}
+	if first, n := int(c.UDP.Port), max(c.Workers, 1); !c.UDP.IsZero() && first <= int(c.RTPPorts.High) && first+n > int(c.RTPPorts.Low) {
+		bad("rtp-ports", "%s holds ports of udp", c.RTPPorts)
 	}
 	if !c.Admin.IsZero() && c.Admin.Port == c.HTTP.Port && (c.Admin.Addr == c.HTTP.Addr || !c.Admin.Addr.IsValid() || !c.HTTP.Addr.IsValid()) {
 		bad("admin", "port %d is already the http port", c.Admin.Port)

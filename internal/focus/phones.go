@@ -72,11 +72,8 @@ type plainCall struct {
 	lines map[string]string // mid → cid, of what it sends
 }
 
-// Methods of phones; none is a client's.
-const (
-	rtpOffer = "rtp.offer"
-	rtpKeys  = "rtp.keys"
-)
+// rtpOffer is the method of a later offer; not a client's.
+const rtpOffer = "rtp.offer"
 
 // OpenRTP makes a plain RTP endpoint a participant of a running conference. The
 // error is a *fault.Error.

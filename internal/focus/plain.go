@@ -131,8 +131,7 @@ func (r *room) bindPlain(now clock.Time, c control.Caller, l *leg) (uint32, erro
 
 // publishNew announces what a later offer sends for the first time.
 func (r *room) publishNew(now clock.Time, it *item, l *leg) {
-	for i, p := range it.plain.publishes() {
-		_ = i
+	for _, p := range it.plain.publishes() {
 		if l.published == nil && r.publishing(l.ms, p.CID) || r.published(l, p.CID) {
 			continue
 		}

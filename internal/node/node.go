@@ -136,7 +136,8 @@ func (n *Node) assemble(ln net.Listener, tlsConfig *tls.Config) error {
 		_ = iceLn.Close()
 	}
 	n.pool, err = worker.New(worker.Config{
-		UDP: n.listen.udp, Workers: n.listen.workers, Advertise: n.listen.advertise, TCP: ice,
+		RTPPorts: worker.PortRange(c.RTPPorts),
+		UDP:      n.listen.udp, Workers: n.listen.workers, Advertise: n.listen.advertise, TCP: ice,
 		Identity: identity, Sink: n.focus, Clock: clk, Logger: n.log,
 		Caps: worker.Caps{
 			HalfOpenPerAddr: c.Limits.HalfOpen, HalfOpenPerTrusted: c.Limits.HalfOpenTrusted,
