@@ -36,9 +36,7 @@ func (e *Engine) open(now clock.Time, l *leg, ssrc uint32, sect int, layer uint8
 	if len(s.Recv.Codecs) > 0 {
 		st.recv.Clock = s.Recv.Codecs[0].ClockRate
 	}
-	for i := range s.Recv.Codecs {
-		st.recv.Nack.Enabled = st.recv.Nack.Enabled || (s.Recv.Codecs[i].NACK && !rtx)
-	}
+	l.arm(st)
 	l.streams = append(l.streams, st)
 	l.remember(binding{ssrc, s.MID, layer, rtx})
 	for _, t := range l.tracks {
@@ -166,6 +164,9 @@ func (e *Engine) collide(now clock.Time, l *leg, ssrc uint32, out *Out) {
 		return
 	}
 	for _, p := range l.egress.Sends {
+		if p.Passing { // its SSRCs are others'
+			continue
+		}
 		switch ssrc {
 		case p.SSRC:
 			e.bye(l, append(e.ssrcs[:0], ssrc), out)

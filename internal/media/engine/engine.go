@@ -30,6 +30,7 @@ type Engine struct {
 	rtcp  []byte // scratch for one compound
 	seqs  []uint16
 	ssrcs []uint32
+	cut   []byte // scratch for what crosses of a compound
 }
 
 type keyRequest struct {
@@ -41,8 +42,10 @@ type keyRequest struct {
 type conference struct {
 	id      ids.Conference
 	recipes map[string]topology.Recipe
-	order   []topology.Recipe // recipes in order of appearance
-	packets []graph.Packet    // gathered since the last Flush; one reference each
+	order   []topology.Recipe  // recipes in order of appearance
+	passing []topology.Passing // those of them in which RTCP crosses
+	packets []graph.Packet     // gathered since the last Flush; one reference each
+	passed  []graph.Packet     // the same, of tracks that keep their SSRC
 	tracks  []*track
 	legs    int
 	dirty   bool
@@ -56,6 +59,7 @@ type subscription struct {
 	conf   *conference
 	proj   *stream.Projection
 	recipe topology.Recipe
+	passes *track // that keeps its SSRC; nil: it is projected
 }
 
 // New returns an engine without legs or tracks.
@@ -97,20 +101,6 @@ func (e *Engine) tidy(c *conference) {
 	}
 }
 
-// recipe returns the element of a topology, with all sources known.
-func (c *conference) recipe(name string) topology.Recipe {
-	r := c.recipes[name]
-	if r == nil {
-		r = topology.New(name)
-		c.recipes[name] = r
-		c.order = append(c.order, r)
-		for _, t := range c.tracks {
-			r.AddSource(t.src)
-		}
-	}
-	return r
-}
-
 // noCNAME stands in until a leg is configured: an SDES item must name something.
 const noCNAME = "parley"
 
@@ -142,9 +132,10 @@ func (e *Engine) CloseLeg(now clock.Time, id graph.LegID, out *Out) {
 	for _, p := range l.egress.Sends {
 		ssrcs = appendSent(ssrcs, p)
 	}
+	ssrcs = l.egress.Foreign(ssrcs, nil) // RTR-7
 	e.bye(l, ssrcs, out)
 	for _, s := range l.subs {
-		s.recipe.Disconnect(&l.egress, s.proj)
+		e.disconnect(s)
 		delete(e.subs, s.cfg.Sub.Sub)
 	}
 	for _, s := range l.streams {
@@ -178,18 +169,19 @@ func (e *Engine) Subscribe(now clock.Time, c SubConfig, out *Out) {
 		return
 	}
 	s := e.subs[c.Sub.Sub]
-	if s != nil && (s.leg != l || s.cfg.Sub.SSRC != c.Sub.SSRC) {
+	if s != nil && (s.leg != l || s.cfg.Sub.SSRC != c.Sub.SSRC ||
+		s.recipe != e.recipe(l.conf, c.Sub.Topology, s.kind())) {
 		e.Unsubscribe(now, c.Sub.Sub, out)
 		s = nil
 	}
 	if s == nil {
-		if l.bye[c.Sub.SSRC] { // BYE is final for an SSRC (rule C5)
+		if _, passes := e.recipe(l.conf, c.Sub.Topology, 0).(topology.Passing); !passes && l.bye[c.Sub.SSRC] { // BYE is final for an SSRC (rule C5)
 			e.drops.DeadSSRC++
 			return
 		}
-		s = &subscription{leg: l, conf: l.conf}
+		s = &subscription{leg: l, conf: l.conf, cfg: c}
 		s.proj = l.egress.Add(c.Sub.SSRC, c.Sub.RTXSSRC)
-		s.recipe = l.conf.recipe(c.Sub.Topology)
+		s.recipe = e.recipe(l.conf, c.Sub.Topology, s.kind())
 		e.subs[c.Sub.Sub] = s
 		l.subs = append(l.subs, s)
 	}
@@ -206,6 +198,8 @@ func (e *Engine) attach(now clock.Time, s *subscription) {
 		src = t.src
 	}
 	p := s.proj
+	_, passes := s.recipe.(topology.Passing)
+	p.Passing = passes && (src == nil || !src.Track.Mixed)
 	p.Slot, p.Width, p.Anonymous = s.cfg.Sub.Slot, s.cfg.Sub.Width, s.cfg.Sub.Anonymous
 	if src != nil {
 		p.CNAME = src.Track.CNAME
@@ -219,7 +213,7 @@ func (e *Engine) attach(now clock.Time, s *subscription) {
 	}
 	p.Attach(now, src, s.leg.section(s.cfg.Sub.MID))
 	p.Pause(now, s.cfg.Sub.Paused)
-	s.recipe.Connect(&s.leg.egress, p)
+	e.connect(s, src)
 	e.wakeConf(s.conf, now)
 }
 
@@ -231,9 +225,10 @@ func (e *Engine) Unsubscribe(now clock.Time, id ids.Subscription, out *Out) {
 	}
 	delete(e.subs, id)
 	e.bye(s.leg, appendSent(e.ssrcs[:0], s.proj), out)
-	s.recipe.Disconnect(&s.leg.egress, s.proj)
+	e.disconnect(s)
 	s.leg.egress.Remove(s.proj)
 	s.leg.subs = slices.DeleteFunc(s.leg.subs, func(x *subscription) bool { return x == s })
+	e.retune(s.leg)
 	if src := s.proj.Source(); src != nil && src.Track.Mixed {
 		e.unname(s.leg, out)
 	}
@@ -241,7 +236,7 @@ func (e *Engine) Unsubscribe(now clock.Time, id ids.Subscription, out *Out) {
 
 // appendSent adds the SSRCs of a projection that the peer has heard of.
 func appendSent(ssrcs []uint32, p *stream.Projection) []uint32 {
-	if p.Dead || p.Packets == 0 {
+	if p.Dead || p.Packets == 0 || p.Passing {
 		return ssrcs
 	}
 	if ssrcs = append(ssrcs, p.SSRC); p.RTXSSRC != 0 {

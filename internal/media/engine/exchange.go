@@ -24,6 +24,7 @@ func (e *Engine) Flush(now clock.Time, out *Out) {
 // conference may stay in the dirty list; it is empty then.
 func (e *Engine) flushConf(now clock.Time, c *conference, out *Out) {
 	c.dirty = false
+	e.flushPassed(now, c, out)
 	if len(c.packets) == 0 {
 		return
 	}
@@ -119,6 +120,9 @@ func (e *Engine) mirror(now clock.Time, t *track, c *Cross) {
 	}
 	for i := range c.Packets {
 		p := &c.Packets[i]
+		if t.pass > 0 {
+			e.passOn(t, p)
+		}
 		p.Buf.Retain()
 		e.gather(now, t, p)
 	}

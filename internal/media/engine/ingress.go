@@ -68,6 +68,9 @@ func (e *Engine) take(now clock.Time, l *leg, buf *ring.Buf, h *rtp.Header, out 
 		return
 	}
 	if st.rtx {
+		if st.track.pass > 0 {
+			e.passRTX(now, st.track, st.layer, buf, h)
+		}
 		e.takeRTX(now, l, st, buf, h, out)
 		return
 	}
@@ -137,6 +140,9 @@ func (e *Engine) receive(now clock.Time, l *leg, st *inStream, buf *ring.Buf, h 
 	if !t.live {
 		t.live = true
 		out.Events = append(out.Events, plane.Event{Conf: t.conf.id, Kind: plane.TrackLive, Conn: l.cfg.Conn, Track: t.cfg.Track.Track, SSRC: h.SSRC})
+	}
+	if t.pass > 0 && !repair {
+		e.passOn(t, &p)
 	}
 	p.Buf.Retain()
 	e.gather(now, t, &p)

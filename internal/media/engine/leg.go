@@ -41,8 +41,9 @@ type leg struct {
 	useREMB bool
 	twcc    stream.Recorder
 	est     stream.Estimator
-	bye     map[uint32]bool // SSRCs we said BYE for
-	named   map[uint32]bool // contributors the peer has heard of
+	bye     map[uint32]bool             // SSRCs we said BYE for
+	named   map[uint32]bool             // contributors the peer has heard of
+	pass    [plane.Application + 1]bool // kinds of media whose RTCP crosses to others
 
 	packets, octets uint64
 	nacks, plis     uint64

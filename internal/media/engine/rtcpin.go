@@ -42,6 +42,9 @@ func (e *Engine) HandleRTCP(now clock.Time, id graph.LegID, compound []byte, out
 		e.drops.BadRTCP++
 	}
 	l.egress.HandleFeedback(now, compound, &out.Batch)
+	if l.passesAny() {
+		e.passRTCP(now, l, compound, out)
+	}
 	e.settle(now, out)
 }
 

@@ -132,7 +132,7 @@ func (e *Engine) sendFeedback(now clock.Time, l *leg, out *Out) (next clock.Time
 		}
 		next = clock.Earliest(next, due)
 	}
-	if due := l.est.Due(); !l.useTWCC && l.useREMB && due != 0 {
+	if due := l.est.Due(); !l.useTWCC && l.useREMB && due != 0 && !l.passesAny() {
 		if due <= now {
 			e.sendREMB(now, l, out)
 			due = l.est.Due()
@@ -144,7 +144,7 @@ func (e *Engine) sendFeedback(now clock.Time, l *leg, out *Out) (next clock.Time
 
 func (e *Engine) sendNACKs(now clock.Time, l *leg, out *Out) (next clock.Time) {
 	for _, st := range l.streams {
-		if st.rtx || st.track == nil {
+		if st.rtx || st.track == nil || l.quiet(st) {
 			continue
 		}
 		e.seqs = st.recv.Nack.Collect(now, l.egress.Roundtrip(), e.seqs[:0])
@@ -223,11 +223,11 @@ func (e *Engine) report(now clock.Time, l *leg, out *Out) {
 	var all [maxStreams]rtcp.Block
 	blocks := all[:0]
 	for _, st := range l.streams {
-		if blk, ok := st.recv.Block(now); ok {
+		if blk, ok := st.recv.Block(now); ok && !l.quiet(st) {
 			blocks = append(blocks, blk)
 		}
 	}
-	for first := true; len(blocks) > 0 || (first && len(b) == 0); first = false {
+	for first := !l.passesAny(); len(blocks) > 0 || (first && len(b) == 0); first = false {
 		n := min(len(blocks), rtcp.MaxBlocks)
 		if len(b) > 0 && len(b)+n*24 > compoundMax {
 			flush()

@@ -19,6 +19,7 @@ type track struct {
 	muted   bool
 	live    bool
 	contrib []plane.Contributor
+	pass    int        // subscriptions in which it keeps its SSRC
 	endAt   clock.Time // all its SSRCs said BYE: ends unless one comes back
 	asked   clock.Time // remote: last keyframe request sent home
 }
@@ -59,6 +60,9 @@ func (e *Engine) AddTrack(now clock.Time, c TrackConfig, out *Out) {
 	if l := e.leg(c.Leg); !c.Remote && l != nil {
 		t.leg = l
 		l.tracks = append(l.tracks, t)
+		for _, r := range conf.passing {
+			r.Bind(t.src, l.cfg.Leg)
+		}
 		t.configure(l)
 		e.rebind(now, l, out)
 	}
@@ -121,13 +125,13 @@ func (e *Engine) RemoveTrack(now clock.Time, id graph.TrackID, out *Out) {
 	}
 	e.tracks[id] = nil
 	e.flushConf(now, t.conf, out)
-	for _, r := range t.conf.order {
-		r.RemoveSource(t.src)
-	}
 	for _, s := range e.subs {
 		if s.proj.Source() == t.src {
 			e.orphan(now, s, out)
 		}
+	}
+	for _, r := range t.conf.order {
+		r.RemoveSource(t.src)
 	}
 	t.unlink()
 	e.sourceGone(t, out)
@@ -139,11 +143,20 @@ func (e *Engine) RemoveTrack(now clock.Time, id graph.TrackID, out *Out) {
 // orphan takes the source from a subscription: a projection's SSRC gets its
 // BYE (SFM-10), a slot stays.
 func (e *Engine) orphan(now clock.Time, s *subscription, out *Out) {
-	if !s.proj.Slot {
+	if s.proj.Passing {
+		e.bye(s.leg, s.leg.egress.Foreign(e.ssrcs[:0], s.proj.Source()), out)
+		for _, ssrc := range e.ssrcs {
+			s.leg.egress.Over(ssrc)
+		}
+	} else if !s.proj.Slot {
 		e.bye(s.leg, appendSent(e.ssrcs[:0], s.proj), out)
 		s.proj.Dead = s.proj.Packets > 0
 	}
 	s.proj.Attach(now, nil, s.leg.section(s.cfg.Sub.MID))
+	if t := s.passes; t != nil {
+		s.passes = nil
+		t.pass--
+	}
 }
 
 func (t *track) unlink() {

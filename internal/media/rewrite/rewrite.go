@@ -29,6 +29,7 @@ type Map struct {
 
 type pt struct {
 	in, out, rtx uint8
+	inRTX        uint8 // publisher's, 0 none
 	codec        payload.Codec
 }
 
@@ -54,7 +55,7 @@ func New(srcExts *plane.ExtIDs, src []plane.Codec, dstExts *plane.ExtIDs, dst []
 			break
 		}
 		if d := match(&src[i], dst); d != nil {
-			m.pts[m.npts] = pt{in: src[i].PT, out: d.PT, rtx: d.RTX, codec: payload.ByName(src[i].Name)}
+			m.pts[m.npts] = pt{in: src[i].PT, out: d.PT, rtx: d.RTX, inRTX: src[i].RTX, codec: payload.ByName(src[i].Name)}
 			m.npts++
 		}
 	}
@@ -125,6 +126,20 @@ func param(fmtp, key, def string) string {
 
 // Empty reports that the two sections have no format in common.
 func (m *Map) Empty() bool { return m.npts == 0 }
+
+// Any translates a payload type of media or, where both sides have one, of its
+// retransmissions.
+func (m *Map) Any(in uint8) (out uint8, ok bool) {
+	for i := range m.npts {
+		switch p := &m.pts[i]; {
+		case p.in == in:
+			return p.out, true
+		case p.inRTX == in && in != 0:
+			return p.rtx, p.rtx != 0
+		}
+	}
+	return 0, false
+}
 
 // PT translates a payload type; false when the receiver lacks the codec.
 func (m *Map) PT(in uint8) (out, rtx uint8, c payload.Codec, ok bool) {

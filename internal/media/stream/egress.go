@@ -40,6 +40,8 @@ type Egress struct {
 	PLIs         uint64
 	REMB         uint64
 
+	foreign map[uint32]*foreign // by SSRC
+
 	twSeq uint16
 	absAt clock.Time
 	abs   uint32
@@ -64,7 +66,7 @@ func (e *Egress) absSend(now clock.Time) uint32 {
 // Find returns the projection with this SSRC.
 func (e *Egress) Find(ssrc uint32) *Projection {
 	for _, p := range e.Sends {
-		if p.SSRC == ssrc {
+		if p.SSRC == ssrc && !p.Passing {
 			return p
 		}
 	}
@@ -74,7 +76,7 @@ func (e *Egress) Find(ssrc uint32) *Projection {
 // Uses reports whether the leg sends with this SSRC.
 func (e *Egress) Uses(ssrc uint32) bool {
 	for _, p := range e.Sends {
-		if p.SSRC == ssrc || p.RTXSSRC == ssrc {
+		if !p.Passing && (p.SSRC == ssrc || p.RTXSSRC == ssrc) {
 			return true
 		}
 	}

@@ -26,6 +26,15 @@ func (m *meter) bits(now clock.Time) uint64 {
 	return m.rate
 }
 
+// Measure keeps the rates of a source's encodings up to date.
+func (s *Source) Measure(now clock.Time) {
+	for i := range s.Layers {
+		if l := &s.Layers[i]; l.Last != 0 {
+			l.meter.bits(now)
+		}
+	}
+}
+
 // within lowers a wanted layer until it fits what the receiver asked for
 // (TMMBR, RFC 5104, section 4.2.1) and holds a picture back that has no such
 // layer: there is no encoder here to slow down. A mixer has one.

@@ -34,6 +34,9 @@ type Nacker struct {
 	next     clock.Time
 }
 
+// Forget drops what was missed.
+func (n *Nacker) Forget() { n.reset() }
+
 func (n *Nacker) reset() { n.list, n.next = n.list[:0], 0 }
 
 func (n *Nacker) miss(now clock.Time, ext int64) {

@@ -19,6 +19,7 @@ import (
 type Projection struct {
 	SSRC, RTXSSRC uint32
 	Slot          bool // sources change: name them in CSRC
+	Passing       bool // sends others' packets under their SSRCs: see Through
 	Anonymous     bool // nothing tells whose packets they are (RFC 7667, section 3.9)
 	CNAME         string
 	Width         int // wanted size, 0 = any
@@ -97,7 +98,7 @@ func (p *Projection) Pause(now clock.Time, paused bool) {
 // that cannot be sent on would cost every receiver quality, and, since requests
 // are spaced, make a leg that is about to be ready wait for the next.
 func (p *Projection) wantsPictures() bool {
-	return p.leg.Ready && p.src != nil && !p.paused && !p.Dead && p.sect != nil && p.src.Video() &&
+	return p.leg.Ready && !p.Passing && p.src != nil && !p.paused && !p.Dead && p.sect != nil && p.src.Video() &&
 		(p.src.Info == nil || !p.table(p.src).Empty())
 }
 
@@ -363,7 +364,7 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 		hop.MID = p.sect.MID
 	}
 	switch t := &g.src.Track; {
-	case p.Anonymous:
+	case p.Anonymous || p.Passing:
 	case t.Mixed: // it contributes its CSRCs, not itself (RFC 3550, section 7.1)
 		f.Sources = in.Hdr.Sources(in.Buf.B[:])
 	case p.Slot:

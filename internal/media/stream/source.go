@@ -21,6 +21,19 @@ type Info struct {
 	Clock  uint32 // Hz, of the first codec
 }
 
+// Retransmits reports whether a payload type is one of RFC 4588.
+func (i *Info) Retransmits(pt uint8) bool {
+	if i == nil || pt == 0 {
+		return false
+	}
+	for k := range i.Codecs {
+		if i.Codecs[k].RTX == pt {
+			return true
+		}
+	}
+	return false
+}
+
 // TimeRef says what the RTP clock of a layer showed at an instant of ours.
 type TimeRef struct {
 	At clock.Time

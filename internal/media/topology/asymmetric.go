@@ -25,8 +25,9 @@ import (
 type Asymmetric struct {
 	env    Env
 	group  []graph.LegID
-	outers []*outer
+	outers []*outerLeg
 	tracks map[graph.TrackID]graph.LegID
+	out    outlet
 }
 
 // Outer is a leg that is heard as it is and hears a mix.
@@ -39,7 +40,7 @@ type Outer struct {
 	Clock uint32        // of the mix, Hz
 }
 
-type outer struct {
+type outerLeg struct {
 	Outer
 	source  uint32 // SSRC the leg sends with, 0 until heard
 	packets uint32 // of the mix
@@ -54,7 +55,7 @@ type outer struct {
 
 // NewAsymmetric makes a recipe without legs.
 func NewAsymmetric(e Env) *Asymmetric {
-	return &Asymmetric{env: e, tracks: map[graph.TrackID]graph.LegID{}}
+	return &Asymmetric{env: e, tracks: map[graph.TrackID]graph.LegID{}, out: asItCame{}}
 }
 
 var _ graph.Element = (*Asymmetric)(nil)
@@ -67,10 +68,13 @@ func (a *Asymmetric) AddMember(leg graph.LegID, t graph.TrackID) {
 	a.tracks[t] = leg
 }
 
-// AddOuter adds a leg of the other side.
+// AddOuter adds a leg of the other side; with now zero its reports are planned
+// at the next Tick.
 func (a *Asymmetric) AddOuter(now clock.Time, o Outer) {
-	x := &outer{Outer: o, folds: map[uint32]*fold{}}
-	a.plan(now, x)
+	x := &outerLeg{Outer: o, folds: map[uint32]*fold{}}
+	if now != 0 {
+		a.plan(now, x)
+	}
 	a.outers = append(a.outers, x)
 }
 
@@ -78,7 +82,7 @@ func (a *Asymmetric) AddOuter(now clock.Time, o Outer) {
 // with its BYE, or by timeout.
 func (a *Asymmetric) Remove(leg graph.LegID) {
 	a.group = slices.DeleteFunc(a.group, func(l graph.LegID) bool { return l == leg })
-	a.outers = slices.DeleteFunc(a.outers, func(o *outer) bool { return o.Leg == leg })
+	a.outers = slices.DeleteFunc(a.outers, func(o *outerLeg) bool { return o.Leg == leg })
 	for t, l := range a.tracks {
 		if l == leg {
 			delete(a.tracks, t)
@@ -94,13 +98,13 @@ func (a *Asymmetric) HandleBatch(now clock.Time, in []graph.Packet, out *graph.B
 			for _, o := range a.outers { // each keeps its own account, as if it had heard it
 				o.receive(now, &p.Hdr)
 			}
-			a.toGroup(p, leg, out)
+			a.toGroup(now, p, leg, out)
 		}
 		for _, o := range a.outers {
 			switch p.Track {
 			case o.Track:
 				o.source = p.Hdr.SSRC
-				a.toGroup(p, o.Leg, out)
+				a.toGroup(now, p, o.Leg, out)
 			case o.Mix:
 				o.hear(now, p, out)
 			}
@@ -109,16 +113,25 @@ func (a *Asymmetric) HandleBatch(now clock.Time, in []graph.Packet, out *graph.B
 }
 
 // toGroup passes a packet to the members but the one it comes from.
-func (a *Asymmetric) toGroup(p *graph.Packet, from graph.LegID, out *graph.Batch) {
+func (a *Asymmetric) toGroup(now clock.Time, p *graph.Packet, from graph.LegID, out *graph.Batch) {
 	for _, l := range a.group {
 		if l != from {
-			whole(out, l, p.Buf)
+			a.out.media(now, l, p, out)
 		}
 	}
 }
 
+func (a *Asymmetric) outer(leg graph.LegID) *outerLeg {
+	for _, o := range a.outers {
+		if o.Leg == leg {
+			return o
+		}
+	}
+	return nil
+}
+
 // hear sends the leg a packet of its mix.
-func (o *outer) hear(now clock.Time, p *graph.Packet, out *graph.Batch) {
+func (o *outerLeg) hear(now clock.Time, p *graph.Packet, out *graph.Batch) {
 	if p.Hdr.SSRC != o.SSRC {
 		return // a mix is one SSRC
 	}
@@ -129,7 +142,7 @@ func (o *outer) hear(now clock.Time, p *graph.Packet, out *graph.Batch) {
 }
 
 // receive accounts for a packet of a member.
-func (o *outer) receive(now clock.Time, h *rtp.Header) {
+func (o *outerLeg) receive(now clock.Time, h *rtp.Header) {
 	r := o.account(h.SSRC)
 	if r == nil {
 		if len(o.heard) == relaySSRCs {
@@ -141,7 +154,7 @@ func (o *outer) receive(now clock.Time, h *rtp.Header) {
 	r.Packet(now, h.Seq, h.TS, false)
 }
 
-func (o *outer) account(ssrc uint32) *stream.Receiver {
+func (o *outerLeg) account(ssrc uint32) *stream.Receiver {
 	for _, r := range o.heard {
 		if r.SSRC == ssrc {
 			return r

@@ -13,6 +13,9 @@ import (
 	"parley/internal/media/topology"
 )
 
+// mixBase is the mixer's SSRC on leg n: plus n.
+const mixBase = 0x0B000000
+
 // newASY has the group E, F, G on legs 1 to 3 (tracks 1 to 3) and the outer legs
 // B and D on 4 and 5 (tracks 4 and 5), who hear mixes (tracks 14 and 15).
 func newASY(t testing.TB) (l *lab, e, f, b, mix *cam) {
@@ -23,9 +26,9 @@ func newASY(t testing.TB) (l *lab, e, f, b, mix *cam) {
 		a.AddMember(graph.LegID(i), graph.TrackID(i))
 	}
 	for i := uint32(4); i <= 5; i++ {
-		a.AddOuter(l.now, topology.Outer{Leg: graph.LegID(i), Track: graph.TrackID(i), Mix: graph.TrackID(10 + i), SSRC: ownBase + i, CNAME: "mix", Clock: 8000})
+		a.AddOuter(l.now, topology.Outer{Leg: graph.LegID(i), Track: graph.TrackID(i), Mix: graph.TrackID(10 + i), SSRC: mixBase + i, CNAME: "mix", Clock: 8000})
 	}
-	return l, &cam{track: 1, ssrc: 0xE1}, &cam{track: 2, ssrc: 0xF1}, &cam{track: 4, ssrc: 0xB1, seq: 65533, ts: 99}, &cam{track: 14, ssrc: ownBase + 4, csrc: []uint32{0xE1, 0xF1}}
+	return l, &cam{track: 1, ssrc: 0xE1}, &cam{track: 2, ssrc: 0xF1}, &cam{track: 4, ssrc: 0xB1, seq: 65533, ts: 99}, &cam{track: 14, ssrc: mixBase + 4, csrc: []uint32{0xE1, 0xF1}}
 }
 
 // talk lets everybody send 20 ms packets of G.711.
@@ -58,7 +61,7 @@ func TestASY2_MixOneWayTranslatorTheOther(t *testing.T) {
 		t.Fatalf("%d %d %d", len(ps), len(l.media(5, 0)), len(l.media(3, 0)))
 	}
 	for _, p := range ps {
-		if p.SSRC != ownBase+4 || !slices.Equal(p.CSRC, []uint32{0xE1, 0xF1}) {
+		if p.SSRC != mixBase+4 || !slices.Equal(p.CSRC, []uint32{0xE1, 0xF1}) {
 			t.Fatalf("%v", p)
 		}
 	}
@@ -73,9 +76,9 @@ func TestASY3_ReportsOnTheMixGiveWay(t *testing.T) {
 	l.talk(time.Second, e, f, b, mix)
 	l.run(123 * time.Millisecond)
 	l.clear()
-	blk := prtcp.ReceptionReport{SSRC: ownBase + 4, FractionLost: 200, TotalLost: 1000, LastSenderReport: 5}
+	blk := prtcp.ReceptionReport{SSRC: mixBase + 4, FractionLost: 200, TotalLost: 1000, LastSenderReport: 5}
 	l.rtcp(4, &prtcp.ReceiverReport{SSRC: 0xB1, Reports: []prtcp.ReceptionReport{blk}}, prtcp.NewCNAMESourceDescription(0xB1, "b"),
-		&prtcp.ExtendedReport{SenderSSRC: 0xB1}, &prtcp.TransportLayerNack{SenderSSRC: 0xB1, MediaSSRC: ownBase + 4, Nacks: []prtcp.NackPair{{PacketID: 4}}})
+		&prtcp.ExtendedReport{SenderSSRC: 0xB1}, &prtcp.TransportLayerNack{SenderSSRC: 0xB1, MediaSSRC: mixBase + 4, Nacks: []prtcp.NackPair{{PacketID: 4}}})
 	for leg := graph.LegID(1); leg <= 3; leg++ {
 		rr := control[*prtcp.ReceiverReport](l, leg)
 		if len(rr) != 1 || rr[0].SSRC != 0xB1 || len(rr[0].Reports) != 2 || len(control[*prtcp.TransportLayerNack](l, leg)) != 0 || len(control[*prtcp.ExtendedReport](l, leg)) != 0 {
@@ -119,7 +122,7 @@ func TestASY4_ReportsOfTheGroupAreFolded(t *testing.T) {
 			switch x := q.(type) {
 			case *prtcp.SenderReport:
 				n++
-				if x.SSRC != ownBase+4 || len(x.Reports) != 1 {
+				if x.SSRC != mixBase+4 || len(x.Reports) != 1 {
 					t.Fatalf("%v", x)
 				}
 				k, d := x.Reports[0], 65536+float64(s.at.Sub(at))*65536/1e9
@@ -127,7 +130,7 @@ func TestASY4_ReportsOfTheGroupAreFolded(t *testing.T) {
 					t.Fatalf("%+v", k)
 				}
 			case *prtcp.SourceDescription:
-				if len(x.Chunks) != 1 || x.Chunks[0].Source != ownBase+4 {
+				if len(x.Chunks) != 1 || x.Chunks[0].Source != mixBase+4 {
 					t.Fatalf("%v", x)
 				}
 			default:
@@ -152,7 +155,7 @@ func TestASY4_ReportsOfTheGroupAreFolded(t *testing.T) {
 		l.rtcp(1, &prtcp.PictureLossIndication{SenderSSRC: 0xE1, MediaSSRC: 0xB1})
 		l.rtcp(2, &prtcp.FullIntraRequest{SenderSSRC: 0xF1, FIR: []prtcp.FIREntry{{SSRC: 0xB1}}})
 	}
-	if p := control[*prtcp.PictureLossIndication](l, 4); len(p) != 1 || p[0].SenderSSRC != ownBase+4 || p[0].MediaSSRC != 0xB1 || len(control[*prtcp.FullIntraRequest](l, 4)) != 0 {
+	if p := control[*prtcp.PictureLossIndication](l, 4); len(p) != 1 || p[0].SenderSSRC != mixBase+4 || p[0].MediaSSRC != 0xB1 || len(control[*prtcp.FullIntraRequest](l, 4)) != 0 {
 		t.Fatalf("%v", p)
 	}
 }

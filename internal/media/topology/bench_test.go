@@ -22,11 +22,6 @@ func BenchmarkRecipes(b *testing.B) {
 				x.Bind(graph.TrackID(i), graph.LegID(i))
 			}
 		}},
-		{"switch", func(l *lab) {
-			x := topology.NewSwitch(l.env())
-			l.room(x, 0)
-			x.Show(l.now, 0, 1, &l.out)
-		}},
 		{"video-switching-mcu", func(l *lab) {
 			_, x, _, _ := newVSM(b)
 			l.el = x

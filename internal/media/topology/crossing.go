@@ -1,89 +1,63 @@
 package topology
 
 import (
-	"slices"
+	"encoding/binary"
 
 	"parley/internal/media/graph"
 	"parley/internal/media/rtcp"
 )
 
-// AddLeg lets a leg take part; RemoveLeg ends that, and what it sent.
-func (v *VideoSwitch) AddLeg(leg graph.LegID) {
-	if !slices.Contains(v.legs, leg) {
-		v.legs = append(v.legs, leg)
-	}
-}
-
-// RemoveLeg undoes AddLeg.
-func (v *VideoSwitch) RemoveLeg(leg graph.LegID) {
-	v.legs = slices.DeleteFunc(v.legs, func(l graph.LegID) bool { return l == leg })
-	for _, x := range slices.Clone(v.inputs) {
-		if x.Leg == leg {
-			v.RemoveInput(x.Track)
-		}
-	}
-}
-
-// AddInput makes a source known.
-func (v *VideoSwitch) AddInput(i Input) { v.inputs = append(v.inputs, newInput(i)) }
-
-// RemoveInput ends a source.
-func (v *VideoSwitch) RemoveInput(t graph.TrackID) {
-	x := v.input(t)
-	v.inputs = slices.DeleteFunc(v.inputs, func(y *input) bool { return y == x })
-	if v.selected == x {
-		v.selected = nil
-	}
-	if v.wanted == x {
-		v.wanted = nil
-	}
-}
-
-func (v *VideoSwitch) input(t graph.TrackID) *input {
-	for _, x := range v.inputs {
-		if x.Track == t {
-			return x
-		}
-	}
-	return nil
-}
-
-// crossing returns what of a leg's compound the others get: as it came, but an
-// SR of a source that is not selected becomes an RR with the same blocks, since
-// nobody receives what it would report on. Nil for a malformed compound.
-func (v *VideoSwitch) crossing(leg graph.LegID, b []byte) []byte {
-	out := v.buf[:0]
+// wellFormed reports whether a compound can be read to its end.
+func wellFormed(b []byte) bool {
 	var p rtcp.Packet
 	it := rtcp.Parse(b)
-	for rest := b; it.Next(&p); {
-		n := 4 + 4*(int(rest[2])<<8|int(rest[3]))
-		raw := rest[:n]
+	for it.Next(&p) {
+	}
+	return !it.Bad() && len(b) > 0
+}
+
+// each calls f for every packet of a well-formed compound, with its bytes.
+func each(b []byte, f func(p *rtcp.Packet, raw []byte)) {
+	var p rtcp.Packet
+	rest := b
+	for it := rtcp.Parse(b); it.Next(&p); {
+		n := 4 + 4*int(binary.BigEndian.Uint16(rest[2:]))
+		f(&p, rest[:n])
 		rest = rest[n:]
-		if s, ok := p.Sender(); p.Type != rtcp.TypeSR || !ok || v.sends(leg, s) {
+	}
+}
+
+// crossing returns what of a leg's compound another gets: as it came, but an SR
+// of a source that it is not shown becomes an RR with the same blocks, since
+// nobody receives there what it would report on.
+func (v *VideoSwitch) crossing(to *viewer, from graph.LegID, b []byte) []byte {
+	out := v.buf[:0]
+	each(b, func(p *rtcp.Packet, raw []byte) {
+		if s, ok := p.Sender(); p.Type == rtcp.TypeSR && ok && !to.shows(from, s) {
+			out = demote(out, p)
+		} else {
 			out = append(out, raw...)
-			continue
 		}
-		out = append(out, rtcp.AppendRR(nil, be32(p.Body), nil)...)
-		k := p.Blocks()
-		at := len(out) - 8
-		out[at] |= uint8(k)
-		out[at+3] = uint8(1 + 6*k)
-		if k > 0 {
-			out = append(out, p.Body[24:24+24*k]...)
-		}
-	}
+	})
 	v.buf = out
-	if it.Bad() {
-		return nil
-	}
 	return out
 }
 
-// sends reports whether an SSRC of a leg is what receivers are shown.
-func (v *VideoSwitch) sends(leg graph.LegID, ssrc uint32) bool {
-	return v.selected != nil && v.selected.Leg == leg && v.selected.SSRC == ssrc
+// demote appends a sender report as a receiver report with the same blocks.
+func demote(b []byte, p *rtcp.Packet) []byte {
+	at := len(b)
+	b = rtcp.AppendRR(b, binary.BigEndian.Uint32(p.Body), nil)
+	k := p.Blocks()
+	b[at] |= uint8(k)
+	b[at+3] = uint8(1 + 6*k)
+	if k > 0 {
+		b = append(b, p.Body[24:24+24*k]...)
+	}
+	return b
 }
 
-func be32(b []byte) uint32 {
-	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+// shows reports whether an SSRC of a leg is what a viewer is shown.
+func (l *viewer) shows(leg graph.LegID, ssrc uint32) bool {
+	x := l.selected
+	return x != nil && x.Leg == leg && x.SSRC == ssrc
 }

@@ -85,16 +85,19 @@ func (l *lab) turn() {
 	l.collect()
 }
 
-func (l *lab) collect() {
-	for i := range l.out.Sends {
-		s := &l.out.Sends[i]
-		b := bytes.Clone(l.out.Header(s))
+func (l *lab) collect() { l.take(&l.out) }
+
+// take notes what a batch sends to whom.
+func (l *lab) take(out *graph.Batch) {
+	for i := range out.Sends {
+		s := &out.Sends[i]
+		b := bytes.Clone(out.Header(s))
 		if s.Src != nil {
 			b = append(b, s.Src.B[s.Off:s.End]...)
 		}
 		l.got[s.Leg] = append(l.got[s.Leg], sent{at: l.now, rtcp: s.RTCP, b: b})
 	}
-	l.out.Reset()
+	out.Reset()
 }
 
 // run lets time pass, stopping at every deadline of the recipe.

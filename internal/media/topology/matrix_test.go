@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"parley/internal/media/graph"
-	"parley/internal/media/topology"
 )
 
 // packetOf makes an RTCP packet of any type around a body of words.
@@ -47,11 +46,11 @@ func (l *lab) answer(in []byte) string {
 	return strings.Join(legs, " ")
 }
 
-// TestMatrix walks every RTCP type in both directions through every recipe
-// (server profile, point 4). Leg 1 sends and is shown, leg 2 sends and is not,
-// leg 3 watches. The target of feedback is what leg 3 is sent.
+// TestMatrix walks every RTCP type in both directions through every recipe as
+// the engine runs it (server profile, point 4). Leg 1 sends and is shown, leg 2
+// sends and, where there are slots, is not, leg 3 watches. The target of
+// feedback is what leg 3 is sent.
 func TestMatrix(t *testing.T) {
-	type setup func(t *testing.T) (l *lab, shown uint32)
 	types := []struct {
 		name string
 		make func(from, target uint32) []byte
@@ -75,65 +74,32 @@ func TestMatrix(t *testing.T) {
 		{"RSI", func(f, m uint32) []byte { return packetOf(0, 209, f, m, 0, 0) }},
 		{"195", func(f, _ uint32) []byte { return packetOf(0, 195, f) }},
 	}
-	settle := func(l *lab, a, b *cam, show func()) {
-		show()
-		l.play(2*time.Second, a, a, b)
-	}
 	for _, r := range []struct {
 		name         string
-		make         setup
 		from1, from2 string // what passes as a rule
 		from3        string
 		except       map[string]string // by leg and type
 	}{
-		{name: "relay", from1: "2= 3= 4=", from2: "1= 3= 4=", from3: "1= 2= 4=", make: func(t *testing.T) (*lab, uint32) {
-			l, _ := newRelay(t, true)
-			l.rtp(1, (&cam{ssrc: 0xA1}).frame(true))
-			return l, 0xA1
-		}},
-		{name: "video-switching-mcu", from1: "2= 3=", from2: "1= 3=", from3: "1= 2=", except: map[string]string{"2 SR": "1:201 3:201", "3 SR": "1:201 2:201"},
-			make: func(t *testing.T) (*lab, uint32) {
-				l, _, _, _ := newVSM(t)
-				return l, 0xA1
-			}},
-		{name: "switch", except: map[string]string{"3 PLI": "1:201+202+206/1", "3 FIR": "1:201+202+206/1", "3 TMMBR": "3:201+202+205/4",
-			"1 BYE": "2:201+202+203 3:201+202+203 4:201+202+203"},
-			make: func(t *testing.T) (*lab, uint32) {
-				l := newLab(t)
-				s := topology.NewSwitch(l.env())
-				a, b := l.room(s, 0)
-				settle(l, a, b, func() { s.Show(l.now, 0, 1, &l.out) })
-				return l, slotBase + 3
-			}},
-		{name: "rtcp-terminating-mcu", except: map[string]string{"3 PLI": "1:201+202+206/1", "3 FIR": "1:201+202+206/1", "3 TMMBR": "3:201+202+205/4"},
-			make: func(t *testing.T) (*lab, uint32) {
-				l := newLab(t)
-				m := topology.NewTerminating(l.env())
-				a, b := l.room(m, 0)
-				settle(l, a, b, func() { m.Show(l.now, 3, 0, 1, &l.out) })
-				return l, slotBase + 3
-			}},
-		// Leg 3 is the outer one, 1 and 2 are the group.
-		{name: "asymmetric", from1: "2=", from2: "1=", except: map[string]string{"3 SR": "1= 2=", "3 SDES": "1= 2=", "3 BYE": "1= 2=", "3 RR": "1:201 2:201"},
-			make: func(t *testing.T) (*lab, uint32) {
-				l, a := newLab(t), topology.NewAsymmetric(topology.Env{Anchor: anchor, Random32: func() uint32 { return 1 }})
-				a.AddMember(1, 1)
-				a.AddMember(2, 2)
-				a.AddOuter(l.now, topology.Outer{Leg: 3, Track: 3, Mix: 13, SSRC: slotBase + 3, CNAME: "mix", Clock: 8000})
-				l.el = a
-				l.rtp(3, (&cam{ssrc: 0xC1}).frame(true))
-				l.rtp(13, (&cam{ssrc: slotBase + 3}).frame(true))
-				return l, slotBase + 3
-			}},
+		{name: "sfu", except: map[string]string{"3 PLI": "1:201+202+206/1", "3 FIR": "1:201+202+206/1", "3 TMMBR": "3:201+202+205/4"}},
+		{name: "switch", except: map[string]string{"3 PLI": "1:201+202+206/1", "3 FIR": "1:201+202+206/1", "3 TMMBR": "3:201+202+205/4"}},
+		{name: "rtcp-terminating-mcu", except: map[string]string{"3 PLI": "1:201+202+206/1", "3 FIR": "1:201+202+206/1", "3 TMMBR": "3:201+202+205/4"}},
+		{name: "relay", from1: "2= 3= 4=", from2: "1= 3= 4=", from3: "1= 2= 4="},
+		{name: "video-switching-mcu", from1: "2= 3= 4=", from2: "1= 3= 4=", from3: "1= 2= 4=",
+			except: map[string]string{"2 SR": "1:201 3:201 4:201", "3 SR": "1:201 2:201 4:201"}},
+		// Leg 3 is the outer one, 1 and 2 are the group. What is about the mix ends here.
+		{name: "asymmetric", from1: "2=", from2: "1=", except: map[string]string{"3 SR": "1:200 2:200", "3 SDES": "1= 2=", "3 BYE": "1= 2=", "3 RR": "1:201 2:201",
+			"3 PLI": "4:201+202+206/1", "3 FIR": "4:201+202+206/1", "3 TMMBR": "3:201+202+205/4 4:201+202+205/3"}},
 	} {
 		for _, x := range types {
 			for leg, rule := range map[graph.LegID]string{1: r.from1, 2: r.from2, 3: r.from3} {
-				l, shown := r.make(t)
+				l := newHall(t, r.name)
+				a, b := l.stage()
+				l.play(2*time.Second, a, a, b)
 				l.clear()
-				in := x.make(map[graph.LegID]uint32{1: 0xA1, 2: 0xB1, 3: 0xC1}[leg], shown)
+				target := map[bool]uint32{true: a.ssrc, false: slotBase + 3}[r.name == "relay" || r.name == "video-switching-mcu"]
+				in := x.make(map[graph.LegID]uint32{1: a.ssrc, 2: b.ssrc, 3: 0xC1C1C1C1}[leg], target)
 				// Without Tick, so that nothing but the answer is there.
 				l.el.HandleFeedback(l.now, leg, in, &l.out)
-				l.collect()
 				if other, ok := r.except[fmt.Sprintf("%d %s", leg, x.name)]; ok {
 					rule = other
 				}

@@ -92,19 +92,6 @@ func (e *pairEnd) accepts(from netip.AddrPort) bool {
 	return true
 }
 
-// whole appends a packet as it was received, without a copy.
-func whole(out *graph.Batch, leg graph.LegID, buf *ring.Buf) {
-	off, _ := out.Grow(0)
-	out.RTP(leg, off, 0, buf, 0, uint16(buf.N))
-}
-
-// compound appends an RTCP compound as it was received.
-func compound(out *graph.Batch, leg graph.LegID, b []byte) {
-	off, p := out.Grow(len(b))
-	copy(p, b)
-	out.RTCP(leg, off, len(b))
-}
-
 // HandleBatch implements [graph.Element].
 func (p *Pair) HandleBatch(_ clock.Time, in []graph.Packet, out *graph.Batch) {
 	for i := range in {

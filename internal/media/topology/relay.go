@@ -22,6 +22,7 @@ type Relay struct {
 	tracks map[graph.TrackID]graph.LegID
 	owners relayOwners
 	turn   uint64 // counts forwarded packets
+	out    outlet
 }
 
 type relayLeg struct {
@@ -32,7 +33,7 @@ type relayLeg struct {
 // NewRelay makes a relay; keys says that it holds the group key, hence may look
 // into RTCP and says BYE for what it forwarded when it closes.
 func NewRelay(keys bool) *Relay {
-	return &Relay{keys: keys, tracks: map[graph.TrackID]graph.LegID{}, owners: relayOwners{by: map[uint32]*relayOwner{}}}
+	return &Relay{keys: keys, tracks: map[graph.TrackID]graph.LegID{}, owners: relayOwners{by: map[uint32]*relayOwner{}}, out: asItCame{}}
 }
 
 var _ graph.Element = (*Relay)(nil)
@@ -82,7 +83,7 @@ func (r *Relay) HandleBatch(now clock.Time, in []graph.Packet, out *graph.Batch)
 		o.sent = r.turn
 		for _, l := range r.legs {
 			if l.id != from {
-				whole(out, l.id, p.Buf)
+				r.out.media(now, l.id, p, out)
 			}
 		}
 	}
@@ -99,7 +100,7 @@ func (r *Relay) HandleFeedback(now clock.Time, leg graph.LegID, b []byte, out *g
 	}
 	for _, l := range r.legs {
 		if l.id != leg {
-			compound(out, l.id, b)
+			r.out.control(now, l.id, b, out)
 		}
 	}
 }

@@ -112,7 +112,11 @@ func (t *relayOwners) control(now clock.Time, leg graph.LegID, b []byte, keys bo
 	}
 	for it = rtcp.Parse(b); it.Next(&p); {
 		for i := range int(p.Count) {
-			if s, ok := p.ByeSSRC(i); ok && t.own(now, leg, s) {
+			s, ok := p.ByeSSRC(i)
+			if ok && !t.own(now, leg, s) {
+				return false // nobody says goodbye for another
+			}
+			if ok {
 				delete(t.by, s)
 			}
 		}

@@ -61,6 +61,9 @@ func (s *sfu) Tick(now clock.Time, _ *graph.Batch) clock.Time {
 	if len(s.legs) == 0 || len(s.sources) == 0 {
 		return 0
 	}
+	for _, x := range s.sources {
+		x.src.Measure(now)
+	}
 	for _, l := range s.legs {
 		for _, p := range l.all {
 			if l.egress.Ready {

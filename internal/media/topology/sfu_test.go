@@ -14,10 +14,17 @@ type nobody struct{}
 func (nobody) RequestKeyframe(clock.Time, graph.TrackID, uint8) {}
 
 func TestEveryNameMakesARecipe(t *testing.T) {
-	for _, n := range []string{"", "auto", "sfu", "no-such"} {
-		if New(n) == nil {
+	for _, n := range []string{"", "auto", "sfu", "switch", "mixer", "relay", "video-switching-mcu", "asymmetric", "no-such"} {
+		if New(n, Env{}) == nil {
 			t.Error(n)
 		}
+		_, passes := New(Name(n, plane.Video), Env{}).(Passing)
+		if passes != (n == "relay" || n == "video-switching-mcu" || n == "asymmetric") {
+			t.Errorf("RTCP of %q crosses: %v", n, passes)
+		}
+	}
+	if Name("video-switching-mcu", plane.Audio) != "" {
+		t.Error("sound is not switched by pictures")
 	}
 }
 

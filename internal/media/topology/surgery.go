@@ -22,11 +22,9 @@ const asymReport = 5 * time.Second
 
 // HandleFeedback implements [graph.Element].
 func (a *Asymmetric) HandleFeedback(now clock.Time, leg graph.LegID, b []byte, out *graph.Batch) {
-	for _, o := range a.outers {
-		if o.Leg == leg {
-			a.fromOuter(now, o, b, out)
-			return
-		}
+	if o := a.outer(leg); o != nil {
+		a.fromOuter(now, o, b, out)
+		return
 	}
 	if slices.Contains(a.group, leg) {
 		a.fromGroup(now, leg, b, out)
@@ -35,7 +33,7 @@ func (a *Asymmetric) HandleFeedback(now clock.Time, leg graph.LegID, b []byte, o
 
 // fromOuter passes SR, SDES and BYE to the group, with reports on what the
 // group sent in place of those on the mix, which is nobody's there.
-func (a *Asymmetric) fromOuter(now clock.Time, o *outer, b []byte, out *graph.Batch) {
+func (a *Asymmetric) fromOuter(now clock.Time, o *outerLeg, b []byte, out *graph.Batch) {
 	var c []byte
 	var p rtcp.Packet
 	it := rtcp.Parse(b)
@@ -59,12 +57,12 @@ func (a *Asymmetric) fromOuter(now clock.Time, o *outer, b []byte, out *graph.Ba
 		return
 	}
 	for _, l := range a.group {
-		compound(out, l, c)
+		a.out.control(now, l, c, out)
 	}
 }
 
 // blocks reports on the members as we received them.
-func (o *outer) blocks(now clock.Time) (list []rtcp.Block) {
+func (o *outerLeg) blocks(now clock.Time) (list []rtcp.Block) {
 	for _, r := range o.heard {
 		if k, ok := r.Block(now); ok && len(list) < rtcp.MaxBlocks {
 			list = append(list, k)
@@ -87,7 +85,9 @@ func (a *Asymmetric) fromGroup(now clock.Time, leg graph.LegID, b []byte, out *g
 			o.learn(now, from, &p)
 			if m, is := target(&p); is && m == o.source && o.source != 0 && now >= o.ask {
 				o.ask = now.Add(requestEvery)
-				compound(out, o.Leg, rtcp.AppendPLI(o.lead(nil), o.SSRC, m))
+				if !a.out.keyframe(now, o.Track) {
+					a.out.control(now, o.Leg, rtcp.AppendPLI(o.lead(nil), o.SSRC, m), out)
+				}
 			}
 		}
 	}
@@ -96,7 +96,7 @@ func (a *Asymmetric) fromGroup(now clock.Time, leg graph.LegID, b []byte, out *g
 	}
 	for _, l := range a.group {
 		if l != leg {
-			compound(out, l, b)
+			a.out.control(now, l, b, out)
 		}
 	}
 }
@@ -114,7 +114,7 @@ func target(p *rtcp.Packet) (ssrc uint32, ok bool) {
 }
 
 // learn takes a member's packet: its clock for LSR, its blocks for the fold.
-func (o *outer) learn(now clock.Time, from uint32, p *rtcp.Packet) {
+func (o *outerLeg) learn(now clock.Time, from uint32, p *rtcp.Packet) {
 	if info, ok := p.SenderInfo(); ok {
 		if r := o.account(from); r != nil {
 			r.HandleSR(now, info)
@@ -135,7 +135,7 @@ func (o *outer) learn(now clock.Time, from uint32, p *rtcp.Packet) {
 
 // folded is the group's reports on the leg as one: highest number the lowest of
 // all, loss the worst; the round trip that of the one furthest behind.
-func (o *outer) folded(now clock.Time) (list []rtcp.Block) {
+func (o *outerLeg) folded(now clock.Time) (list []rtcp.Block) {
 	var worst *fold
 	var k rtcp.Block
 	for from, f := range o.folds {
@@ -158,11 +158,11 @@ func (o *outer) folded(now clock.Time) (list []rtcp.Block) {
 	return append(list, k)
 }
 
-func (o *outer) lead(k []rtcp.Block) []byte {
+func (o *outerLeg) lead(k []rtcp.Block) []byte {
 	return rtcp.AppendSDES(rtcp.AppendRR(nil, o.SSRC, k), o.SSRC, o.CNAME)
 }
 
-func (a *Asymmetric) plan(now clock.Time, o *outer) {
+func (a *Asymmetric) plan(now clock.Time, o *outerLeg) {
 	f := 0.5 + float64(a.env.Random32())/(1<<32)
 	o.due = now.Add(time.Duration(float64(asymReport) * f / 1.21828))
 }
@@ -170,13 +170,16 @@ func (a *Asymmetric) plan(now clock.Time, o *outer) {
 // Tick implements [graph.Element]: the mixer's reports, to the outer legs only.
 func (a *Asymmetric) Tick(now clock.Time, out *graph.Batch) (next clock.Time) {
 	for _, o := range a.outers {
+		if o.due == 0 {
+			a.plan(now, o)
+		}
 		if now >= o.due {
 			b := o.lead(o.folded(now))
 			if o.packets > 0 {
 				s := rtcp.SenderInfo{NTP: a.env.Anchor.NTP(now), RTP: o.ts + stream.Ticks(now.Sub(o.at), o.Clock), Packets: o.packets, Octets: o.octets}
 				b = rtcp.AppendSDES(rtcp.AppendSR(nil, o.SSRC, s, o.folded(now)), o.SSRC, o.CNAME)
 			}
-			compound(out, o.Leg, b)
+			a.out.control(now, o.Leg, b, out)
 			a.plan(now, o)
 		}
 		next = clock.Earliest(next, o.due)

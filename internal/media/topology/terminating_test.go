@@ -12,27 +12,22 @@ import (
 	"parley/internal/base/clock"
 	"parley/internal/media/graph"
 	"parley/internal/media/plane"
-	"parley/internal/media/stream"
-	"parley/internal/media/topology"
 )
 
 // newRTM shows A to all others and B to A, and lets both send for two seconds.
-func newRTM(t testing.TB, kbps int) (l *lab, m *topology.Terminating, a, b *cam) {
-	l = newLab(t)
-	m = topology.NewTerminating(l.env())
-	a, b = l.room(m, kbps)
-	for leg := graph.LegID(2); leg <= 4; leg++ {
-		m.Show(l.now, leg, 0, 1, &l.out)
-	}
-	m.Show(l.now, 1, 0, 2, &l.out)
+func newRTM(t testing.TB, kbps int) (l *hall, a, b *cam) {
+	l = newHall(t, "rtcp-terminating-mcu")
+	a, b = l.room(kbps)
+	l.show(1)
+	l.show(2, 1)
 	l.rtp(2, b.frame(true))
 	l.play(2*time.Second, a, a, b)
-	return l, m, a, b
+	return l, a, b
 }
 
 func TestRTM1_NoContributorsAndOneName(t *testing.T) {
-	l, m, a, b := newRTM(t, 0)
-	m.Show(l.now, 3, 0, 2, &l.out) // another source in the slot
+	l, a, b := newRTM(t, 0)
+	l.show(2, 3) // another source in the slot
 	l.play(time.Second, b, a, b)
 	for leg := graph.LegID(1); leg <= 4; leg++ {
 		ps := l.media(leg, 0)
@@ -41,13 +36,13 @@ func TestRTM1_NoContributorsAndOneName(t *testing.T) {
 				t.Fatalf("leg %d: %v", leg, p)
 			}
 		}
-		ds := control[*prtcp.SourceDescription](l, leg)
+		ds := control[*prtcp.SourceDescription](l.lab, leg)
 		if len(ps) < 60 || len(ds) == 0 {
 			t.Fatalf("leg %d: %d packets, %d descriptions", leg, len(ps), len(ds))
 		}
 		for _, d := range ds {
 			for _, c := range d.Chunks {
-				if len(c.Items) != 1 || c.Items[0].Text != "mcu-"+string(rune('0'+leg)) || (c.Source != slotBase+uint32(leg) && c.Source != ownBase+uint32(leg)) {
+				if len(c.Items) != 1 || c.Items[0].Text != "mcu-"+string(rune('0'+leg)) || c.Source == a.ssrc || c.Source == b.ssrc {
 					t.Fatalf("leg %d: %v", leg, c)
 				}
 			}
@@ -56,11 +51,11 @@ func TestRTM1_NoContributorsAndOneName(t *testing.T) {
 }
 
 func TestRTM2_NothingOfAnotherLegLeaks(t *testing.T) {
-	l, m, a, b := newRTM(t, 0)
+	l, a, b := newRTM(t, 0)
 	l.rtcp(1, &prtcp.SenderReport{SSRC: a.ssrc, NTPTime: 1}, prtcp.NewCNAMESourceDescription(a.ssrc, "secret-a"))
 	l.rtcp(2, &prtcp.SenderReport{SSRC: b.ssrc, NTPTime: 1, Reports: []prtcp.ReceptionReport{{SSRC: slotBase + 2}}}, prtcp.NewCNAMESourceDescription(b.ssrc, "secret-b"),
 		&prtcp.ExtendedReport{SenderSSRC: b.ssrc}, &prtcp.ApplicationDefined{SSRC: b.ssrc, Name: "abcd"})
-	m.Show(l.now, 3, 0, 2, &l.out)
+	l.show(2, 3)
 	l.play(time.Second, b, a, b)
 	be := func(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
 	for leg := graph.LegID(1); leg <= 4; leg++ {
@@ -68,7 +63,7 @@ func TestRTM2_NothingOfAnotherLegLeaks(t *testing.T) {
 			foreign := [][]byte{[]byte("secret"), []byte("alias"), be(srcA), be(srcB), be(0x77)}
 			for o := uint32(1); o <= 4; o++ {
 				if o != uint32(leg) {
-					foreign = append(foreign, be(slotBase+o), be(rtxBase+o), be(ownBase+o), []byte("mcu-"+string(rune('0'+o))))
+					foreign = append(foreign, be(slotBase+o), be(rtxBase+o), []byte("mcu-"+string(rune('0'+o))))
 				}
 			}
 			if leg != 1 {
@@ -89,16 +84,14 @@ func TestRTM2_NothingOfAnotherLegLeaks(t *testing.T) {
 // TestRTM2_ExtensionsEnd: a publisher's extensions are not carried, even when
 // both legs know them.
 func TestRTM2_ExtensionsEnd(t *testing.T) {
-	l := newLab(t)
-	m := topology.NewTerminating(l.env())
-	l.el = m
-	exts := plane.ExtIDs{plane.ExtAudioLevel: 3, plane.ExtAbsCapture: 4}
-	sect := stream.Section{MID: "0", Exts: exts, Codecs: []plane.Codec{{Name: "PCMU", PT: 0, ClockRate: 8000}}}
-	for i := uint32(1); i <= 2; i++ {
-		m.AddParty(l.now, topology.Party{Leg: graph.LegID(i), SSRC: ownBase + i, CNAME: "mcu", Section: sect, Slots: []topology.Slot{{SSRC: slotBase + i}}})
+	l := newHall(t, "rtcp-terminating-mcu")
+	pcmu := []plane.Codec{{Name: "PCMU", PT: 0, ClockRate: 8000}}
+	for i := graph.LegID(1); i <= 2; i++ {
+		l.open(i, plane.LegMedia{CNAME: "mcu", Sections: []plane.Section{{MID: "0", Kind: plane.Audio, Exts: plane.ExtIDs{plane.ExtAudioLevel: 3, plane.ExtAbsCapture: 4},
+			Recv: &plane.Recv{Codecs: pcmu}, Send: &plane.Send{Codecs: pcmu}}}})
 	}
-	m.AddInput(topology.Input{Track: 1, Leg: 1, SSRC: 9, Kind: plane.Audio, Info: stream.Info{Exts: exts, Codecs: sect.Codecs, Clock: 8000}})
-	m.Show(l.now, 2, 0, 1, &l.out)
+	l.publish(1, 1, plane.Track{Kind: plane.Audio, SrcID: srcA, CNAME: "alias-a"})
+	l.show(1, 2)
 	l.rtp(1, append([]byte{0x90, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 9, 0xBE, 0xDE, 0, 1, 0x30, 0x05, 0, 0}, "audio"...))
 	ps := l.media(2, 0)
 	if len(ps) != 1 || len(ps[0].Extensions) != 0 || string(ps[0].Payload) != "audio" {
@@ -107,10 +100,12 @@ func TestRTM2_ExtensionsEnd(t *testing.T) {
 }
 
 func TestRTM3_RenegotiationOfAnotherLeg(t *testing.T) {
-	l, m, a, b := newRTM(t, 0)
+	l, a, b := newRTM(t, 0)
 	before := l.media(3, 0)
 	l.clear()
-	m.Configure(l.now, 2, section(120))
+	m := legOf(2, 104, 0)
+	m.Sections[0].Send.Codecs[0].PT = 120
+	l.eng.ConfigureLeg(l.now, 2, m)
 	l.play(time.Second, nil, a, b)
 	after := l.media(3, 0)
 	if len(after) < 25 || after[0].SequenceNumber != before[len(before)-1].SequenceNumber+1 {
@@ -127,7 +122,7 @@ func TestRTM3_RenegotiationOfAnotherLeg(t *testing.T) {
 }
 
 func TestRTM4_FeedbackActsOnTheLegAlone(t *testing.T) {
-	l, _, a, b := newRTM(t, 0)
+	l, a, b := newRTM(t, 0)
 	l.clear()
 	twin := func(leg graph.LegID) (out [][]byte) {
 		for _, p := range l.media(leg, 0) {
@@ -136,7 +131,7 @@ func TestRTM4_FeedbackActsOnTheLegAlone(t *testing.T) {
 		return out
 	}
 	l.rtcp(3, &prtcp.PictureLossIndication{SenderSSRC: 3, MediaSSRC: slotBase + 3}, &prtcp.FullIntraRequest{SenderSSRC: 3, FIR: []prtcp.FIREntry{{SSRC: slotBase + 3, SequenceNumber: 200}}})
-	if p := control[*prtcp.PictureLossIndication](l, 1); len(p) != 1 || p[0].SenderSSRC != ownBase+1 || p[0].MediaSSRC != a.ssrc {
+	if p := control[*prtcp.PictureLossIndication](l.lab, 1); len(p) != 1 || p[0].MediaSSRC != a.ssrc {
 		t.Fatalf("%v", p)
 	}
 	if len(l.got[2]) != 0 || len(l.got[4]) != 0 {
@@ -144,7 +139,7 @@ func TestRTM4_FeedbackActsOnTheLegAlone(t *testing.T) {
 	}
 	l.clear()
 	l.rtcp(3, tmmbr(3, slotBase+3, 1000)) // less than A sends
-	if p := tmmbn(l, 3); !slices.Equal(p, []uint64{1000}) {
+	if p := tmmbn(l.lab, 3); !slices.Equal(p, []uint64{1000}) {
 		t.Fatalf("TMMBN %v", p)
 	}
 	l.play(2*time.Second, nil, a, b)
@@ -198,38 +193,38 @@ func tmmbn(l *lab, leg graph.LegID) (bps []uint64) {
 }
 
 func TestRTM5_ComingAndGoingIsNotHeard(t *testing.T) {
-	l, m, a, b := newRTM(t, 0)
+	l, a, b := newRTM(t, 0)
 	l.clear()
-	m.AddParty(l.now, topology.Party{Leg: 9, SSRC: 99, CNAME: "mcu-9", Section: section(110), Slots: []topology.Slot{{SSRC: 909}}})
-	m.Show(l.now, 9, 0, 1, &l.out)
+	l.open(9, legOf(9, 96, 0))
+	l.show(1, 9)
 	l.play(time.Second, a, a, b)
-	m.RemoveParty(l.now, 2, &l.out)
+	l.unpublish(2)
+	l.close(2)
 	l.play(time.Second, nil, a)
 	for _, leg := range []graph.LegID{1, 3, 4, 9} {
-		if g := control[*prtcp.Goodbye](l, leg); len(g) != 0 {
+		if g := control[*prtcp.Goodbye](l.lab, leg); len(g) != 0 {
 			t.Fatalf("leg %d: %v", leg, g)
 		}
 	}
-	if g := control[*prtcp.Goodbye](l, 2); len(g) != 1 || !slices.Equal(g[0].Sources, []uint32{ownBase + 2, slotBase + 2}) {
+	if g := control[*prtcp.Goodbye](l.lab, 2); len(g) != 1 || !slices.Equal(g[0].Sources, []uint32{slotBase + 2, rtxBase + 2}) {
 		t.Fatalf("%v", g)
 	}
 	l.rtcp(1, &prtcp.ReceiverReport{SSRC: a.ssrc}, &prtcp.Goodbye{Sources: []uint32{a.ssrc}})
 	l.run(time.Second)
-	if len(control[*prtcp.Goodbye](l, 3)) != 0 || len(l.media(9, 909)) < 50 {
+	if len(control[*prtcp.Goodbye](l.lab, 3)) != 0 || len(l.media(9, slotBase+9)) < 50 {
 		t.Fatal("BYE of a source heard by others, or the newcomer saw nothing")
 	}
 }
 
 func TestRTM7_ReportsByTheLegAlone(t *testing.T) {
 	gaps := func(legs int) (least, most time.Duration) {
-		l := newLab(t)
-		m := topology.NewTerminating(l.env())
-		a, b := l.room(m, 64)
+		l := newHall(t, "rtcp-terminating-mcu")
+		a, b := l.room(64)
 		for i := 5; i <= legs; i++ {
-			m.AddParty(l.now, topology.Party{Leg: graph.LegID(i), SSRC: ownBase + uint32(i), CNAME: "mcu", Kbps: 64, Section: section(110), Slots: []topology.Slot{{SSRC: slotBase + uint32(i)}}})
+			l.open(graph.LegID(i), legOf(graph.LegID(i), 96, 64))
 		}
 		for i := 2; i <= legs; i++ {
-			m.Show(l.now, graph.LegID(i), 0, 1, &l.out)
+			l.show(1, graph.LegID(i))
 		}
 		l.play(time.Second, a, a, b)
 		l.clear()
@@ -266,11 +261,11 @@ func TestRTM7_ReportsByTheLegAlone(t *testing.T) {
 // TestRTM7_SwitchesDoNotHastenReports: a switch brings a report forward, but not
 // beyond the share of a thin leg.
 func TestRTM7_SwitchesDoNotHastenReports(t *testing.T) {
-	l, m, a, b := newRTM(t, 64)
+	l, a, b := newRTM(t, 64)
 	l.clear()
 	for i := range 40 {
 		c := []*cam{a, b}[i%2]
-		m.Show(l.now, 3, 0, c.track, &l.out)
+		l.show(c.track, 3)
 		l.play(700*time.Millisecond, c, a, b)
 	}
 	var at clock.Time

@@ -6,6 +6,7 @@ package topology
 
 import (
 	"parley/internal/media/graph"
+	"parley/internal/media/plane"
 	"parley/internal/media/stream"
 )
 
@@ -22,17 +23,29 @@ type Recipe interface {
 }
 
 // Recipes by their name in signalling; "" is the default.
-var recipes = map[string]func() Recipe{
-	"":     newSFU,
-	"auto": newSFU,
-	"sfu":  newSFU,
+var recipes = map[string]func(Env) Recipe{
+	"relay":               newRelayRecipe,
+	"video-switching-mcu": newSwitchRecipe,
+	"asymmetric":          newAsymRecipe,
 }
 
-// New makes a recipe by name; unknown names give the default, since control
-// has refused them long before.
-func New(name string) Recipe {
+// New makes a recipe by name. All others than those in which RTCP passes are
+// ways to use one, the selective forwarding middlebox.
+func New(name string, e Env) Recipe {
 	if f, ok := recipes[name]; ok {
-		return f()
+		return f(e)
 	}
 	return newSFU()
+}
+
+// Name returns the recipe that a subscription's topology leads to, so that
+// several ways to use one share an instance.
+func Name(topology string, k plane.Kind) string {
+	switch {
+	case topology == "video-switching-mcu" && k != plane.Video:
+		return "" // it switches video; sound takes the usual way
+	case recipes[topology] != nil:
+		return topology
+	}
+	return ""
 }

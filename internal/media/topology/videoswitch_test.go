@@ -14,6 +14,12 @@ import (
 	"parley/internal/media/topology"
 )
 
+func candidateOf(t graph.TrackID, ssrc uint32, k plane.Kind) topology.Candidate {
+	src := stream.NewSource(t, plane.Track{Kind: k})
+	src.Info = &stream.Info{Codecs: []plane.Codec{vp8(96, 0)}, Layers: 1}
+	return topology.Candidate{Leg: graph.LegID(t), SSRC: ssrc, Src: src, PLI: true, FIR: true}
+}
+
 // newVSM has A on leg 1, B on leg 2, C on leg 3 who sends nothing.
 func newVSM(t testing.TB) (l *lab, v *topology.VideoSwitch, a, b *cam) {
 	l, v = newLab(t), topology.NewVideoSwitch(0xE1, "mcu")
@@ -23,7 +29,7 @@ func newVSM(t testing.TB) (l *lab, v *topology.VideoSwitch, a, b *cam) {
 	}
 	a, b = &cam{track: 1, ssrc: 0xA1, seq: 65530, ts: 5, pt: 96, csrc: []uint32{0x77, 0x78}}, &cam{track: 2, ssrc: 0xB1, seq: 9, pt: 96}
 	for _, c := range []*cam{a, b} {
-		v.AddInput(topology.Input{Track: c.track, Leg: graph.LegID(c.track), SSRC: c.ssrc, Kind: plane.Video, Info: stream.Info{Codecs: []plane.Codec{vp8(96, 0)}, Layers: 1}})
+		v.AddInput(candidateOf(c.track, c.ssrc, plane.Video))
 	}
 	v.Select(l.now, 1, &l.out)
 	l.rtp(1, a.frame(true))
@@ -189,11 +195,14 @@ func TestVideoSwitchSSRCChanges(t *testing.T) {
 // TestVideoSwitchAudio: sound needs no keyframe.
 func TestVideoSwitchAudio(t *testing.T) {
 	l, v, a, _ := newVSM(t)
-	v.AddInput(topology.Input{Track: 9, Leg: 3, SSRC: 0xC9, Kind: plane.Audio})
+	x := candidateOf(9, 0xC9, plane.Audio)
+	x.Leg = 3
+	v.AddInput(x)
 	v.Select(l.now, 9, &l.out)
 	l.rtp(9, (&cam{ssrc: 0xC9}).packet([]byte("sound"), false))
 	l.rtp(1, a.frame(false))
-	if len(l.media(1, 0xC9)) != 1 || len(l.media(2, 0)) != 1 || len(l.got[3]) != 0 {
+	// Who speaks goes on with what he had.
+	if len(l.media(1, 0xC9)) != 1 || len(l.media(2, 0)) != 1 || len(l.media(3, a.ssrc)) != 1 || len(l.got[3]) != 1 {
 		t.Fatalf("%v", l.got)
 	}
 }
