@@ -11,9 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"parley/internal/media/payload"
 	"parley/internal/mcu/codec/videocodec"
 	"parley/internal/mcu/picture"
+	"parley/internal/media/payload"
 )
 
 // Scene is all that shall be made; each replaces the one before.
@@ -38,7 +38,7 @@ type Stream struct {
 	Every  int // of each so many ticks one picture
 	MaxNAL int
 	// Follow makes a picture for each frame of the canvas's one source, with its
-	// timestamp and in its size up to the canvas's (transcoding), not by ticks.
+	// timestamp (transcoding), not by ticks.
 	Follow bool
 }
 

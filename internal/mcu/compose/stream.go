@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"runtime"
 	"time"
 
 	"parley/internal/mcu/codec/videocodec"
@@ -63,6 +64,8 @@ func (t *stream) encode(now func() time.Duration) {
 	if t.enc != nil && (t.made.Width != f.W || t.made.Height != f.H) {
 		t.close()
 	}
+	runtime.LockOSThread() // now may be this thread's own clock
+	defer runtime.UnlockOSThread()
 	began := now()
 	if t.enc == nil {
 		if t.enc, t.err = makeEncoder(want); t.err != nil {

@@ -1,0 +1,5 @@
+//go:build race
+
+package videochild
+
+const raceBuild = true
