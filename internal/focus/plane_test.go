@@ -21,6 +21,7 @@ type fakePlane struct {
 	tracks   map[ids.Track]plane.Track
 	subs     map[ids.Subscription]plane.Subscription
 	used     map[uint32]bool // SSRCs ever sent with
+	stats    map[ids.Connection]plane.LinkStats
 	ended    []ids.Conference
 	restarts int
 	log      []string
@@ -192,7 +193,13 @@ func (p *fakePlane) EndConference(c ids.Conference) {
 }
 
 func (p *fakePlane) SendData(ids.Connection, uint16, bool, []byte) error { return nil }
-func (p *fakePlane) Stats(ids.Connection) (s plane.LinkStats, ok bool)   { return s, false }
+func (p *fakePlane) Stats(c ids.Connection) (plane.LinkStats, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, ok := p.stats[c]
+	return s, ok
+}
+
 func (p *fakePlane) counts() (links, tracks, subs int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
