@@ -54,13 +54,16 @@ type guest struct {
 	told   int
 	tracks []string // ids, by order of publishing
 	peers  int
+
+	device  string // empty: laptop
+	streams int    // of a kind that it can take
 }
 
 func (g *guest) act(r *rand.Rand) {
 	if !g.in {
 		g.newPeer(fmt.Sprint(g.caller.By.Subject, "-", g.fresh()))
 		g.cids, g.tracks, g.in = map[string]string{}, nil, true
-		g.joins(api.JoinParams{Load: fmt.Sprint(g.peers)})
+		g.joins(api.JoinParams{Load: fmt.Sprint(g.peers), Device: g.device, Caps: api.Caps{Streams: g.streams}})
 		g.told = len(g.needed())
 		g.receives(g.join.Needed.Audio, g.join.Needed.Video)
 		if len(g.lines) > 0 {
