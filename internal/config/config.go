@@ -27,6 +27,9 @@ type Server struct {
 	HTTP              Endpoint   `name:"http" env:"PARLEY_HTTP" placeholder:"ADDR:PORT" help:"Where pages, WebSocket, WHIP and WHEP are served; ICE-TCP too. Default: 127.0.0.1:8080 with --dev, :8443 otherwise."`
 	UDP               Endpoint   `name:"udp" env:"PARLEY_UDP" placeholder:"ADDR:PORT" help:"First UDP port for media; worker i uses PORT+i. Default: port 7800, with --dev on one host address, otherwise on all."`
 	RTPPorts          PortRange  `name:"rtp-ports" env:"PARLEY_RTP_PORTS" default:"20000-20999" placeholder:"LO-HI" help:"UDP ports of plain RTP endpoints (POST …/rtp), two for each stream, on the address of --udp."`
+	TURN              Listener   `name:"turn" env:"PARLEY_TURN" placeholder:"ADDR:PORT|off" help:"Where the embedded TURN server listens, UDP and TCP, for people who cannot reach one another directly; off: none. Default: port 3478 at the address of --udp, or another one if that is in use."`
+	TURNPorts         PortRange  `name:"turn-ports" env:"PARLEY_TURN_PORTS" default:"49160-50159" placeholder:"LO-HI" help:"UDP ports that the TURN server relays from, one for each allocation."`
+	TURNAllow         Prefixes   `name:"turn-allow" env:"PARLEY_TURN_ALLOW" placeholder:"CIDR[,CIDR]" help:"Private networks that the TURN server may relay to, such as 192.168.0.0/16. Without it, it reaches no special address range; ports of this server other than its relays it never does."`
 	Workers           int        `name:"workers" env:"PARLEY_WORKERS" default:"0" help:"Media workers, one core and one UDP port each. 0: one per CPU, at most 16."`
 	Data              string     `name:"data" env:"PARLEY_DATA" type:"path" default:"./data" placeholder:"DIR" help:"Directory for keys, certificates and records; made if missing."`
 	Dev               bool       `name:"dev" env:"PARLEY_DEV" help:"Anyone may start and join rooms under any name. For trying out; never on the open internet."`
@@ -123,6 +126,29 @@ func (e Endpoint) AddrPort() netip.AddrPort {
 		a = netip.IPv6Unspecified()
 	}
 	return netip.AddrPortFrom(a, e.Port)
+}
+
+// Listener is an Endpoint that may be off.
+type Listener struct {
+	Endpoint
+	Off bool
+}
+
+// UnmarshalText parses what Endpoint does, or "off".
+func (l *Listener) UnmarshalText(b []byte) error {
+	*l = Listener{Off: string(b) == "off"}
+	if l.Off {
+		return nil
+	}
+	return l.Endpoint.UnmarshalText(b)
+}
+
+// String is the form UnmarshalText reads.
+func (l Listener) String() string {
+	if l.Off {
+		return "off"
+	}
+	return l.Endpoint.String()
 }
 
 // Addrs is a comma-separated list of IP addresses.

@@ -30,4 +30,9 @@ var Table = []Metric{
 	{"parley_definitions", "Conferences kept, of all states.", Gauge, ""},
 	{"parley_webhooks_total", "Webhook events: delivered, retried, given-up, dropped.", Counter, "outcome"},
 	{"parley_webhooks_waiting", "Webhook events not yet delivered.", Gauge, ""},
+	{"parley_turn_allocations", "Relays in use.", Gauge, ""},
+	{"parley_turn_requests_total", "Requests to the TURN server: allocated, over-quota (486), refused for what they ask for, limited (without credentials, not answered).",
+		Counter, "outcome"},
+	{"parley_turn_packets_total", "Packets relayed, and dropped for want of leave.", Counter, "direction"},
+	{"parley_turn_bytes_total", "Bytes relayed.", Counter, "direction"},
 }

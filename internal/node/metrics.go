@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"parley/internal/metrics"
+	"parley/internal/transport/turn"
 	"parley/internal/worker"
 )
 
@@ -33,6 +34,16 @@ func (n *Node) measure(v metrics.Values) {
 	})
 	v.Set("parley_webhooks_waiting", "", float64(w.Waiting))
 	measureMedia(v, n.pool.Counters())
+	if n.turn != nil {
+		measureTURN(v, n.turn.Stats())
+	}
+}
+
+func measureTURN(v metrics.Values, s turn.Stats) {
+	v.Set("parley_turn_allocations", "", float64(s.Allocations))
+	byLabel(v, "parley_turn_requests_total", map[string]uint64{"allocated": s.Made, "over-quota": s.OverQuota, "refused": s.Refused, "limited": s.Limited})
+	byLabel(v, "parley_turn_packets_total", map[string]uint64{"from-peer": s.In, "to-peer": s.Out, "from-peer-dropped": s.DropIn, "to-peer-dropped": s.DropOut})
+	byLabel(v, "parley_turn_bytes_total", map[string]uint64{"from-peer": s.BytesIn, "to-peer": s.BytesOut})
 }
 
 func byLabel(v metrics.Values, name string, by map[string]uint64) {

@@ -30,6 +30,7 @@ import (
 	"parley/internal/store"
 	"parley/internal/transport/dtls"
 	"parley/internal/transport/tcp"
+	"parley/internal/transport/turn"
 	"parley/internal/webhook"
 	"parley/internal/worker"
 	client "parley/web"
@@ -55,6 +56,8 @@ type Node struct {
 	ws       *ws.Handler
 	whip     *whip.Handler
 	pool     *worker.Pool
+	turn     *turn.Server // nil: none
+	turnCert *tls.Config
 	http     *http.Server
 	inner    net.Listener // what http serves
 	admin    *http.Server
@@ -93,8 +96,16 @@ func New(c *config.Server, version string, logs io.Writer) (*Node, error) {
 		n.closeStore()
 		return nil, fmt.Errorf("--http: %w", err)
 	}
+	if err := n.openTURN(tlsConfig); err != nil {
+		_ = ln.Close()
+		n.closeStore()
+		return nil, fmt.Errorf("--turn: %w", err)
+	}
 	if err := n.assemble(ln, tlsConfig); err != nil {
 		_ = ln.Close()
+		if n.turn != nil {
+			n.turn.Abandon()
+		}
 		n.closeStore()
 		return nil, err
 	}
@@ -120,7 +131,7 @@ func (n *Node) assemble(ln net.Listener, tlsConfig *tls.Config) error {
 	clk := clock.NewSystem()
 	pol := policy.Default()
 	pol.Dev, pol.MaxUsers = c.Dev, c.Limits.Participants
-	n.focus = focus.New(focus.Config{Inviter: n.auth, Clock: clk, Log: n.log, Policy: pol, MaxConferences: c.Limits.Conferences, Definitions: n.defs, Observe: n.observer()})
+	n.focus = focus.New(focus.Config{Inviter: n.auth, Clock: clk, Log: n.log, Policy: pol, MaxConferences: c.Limits.Conferences, Definitions: n.defs, Observe: n.observer(), ICEServers: n.iceServers})
 	if err := n.focus.Recover(); err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
@@ -219,7 +230,7 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 func (n *Node) Run(ctx context.Context) error {
 	run, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	failed := make(chan error, 4)
+	failed := make(chan error, 8)
 	var g sync.WaitGroup
 	start := func(name string, f func() error) {
 		g.Go(func() {
@@ -229,6 +240,9 @@ func (n *Node) Run(ctx context.Context) error {
 		})
 	}
 	start("media", func() error { return n.pool.Run(run) })
+	if n.turn != nil {
+		start("turn", func() error { return n.turn.Run(run) })
+	}
 	start("webhooks", func() error { return n.hooks.Run(run) })
 	start("sessions", func() error { return n.sessions.Run(run) })
 	start("http", func() error { return n.http.Serve(n.inner) })
@@ -292,6 +306,9 @@ func (n *Node) Banner(w io.Writer) {
 		fmt.Fprintf(w, "  Certificate self-signed: browsers ask once before they go on\n")
 	}
 	fmt.Fprintf(w, "  Media       UDP %s, announced as %v\n", portRange(n.pool.Addrs()), n.listen.advertise)
+	if n.turn != nil {
+		fmt.Fprintf(w, "  Relay       TURN on UDP and TCP port %d, ports %s\n", n.turn.Addr().Port(), n.cfg.TURNPorts)
+	}
 	fmt.Fprintf(w, "  Stop        Ctrl-C\n\n")
 }
 
