@@ -20,6 +20,7 @@ func wholeServer(t *testing.T, change func(*config.Server)) *Node {
 	loop := netip.MustParseAddr("127.0.0.1")
 	c := &config.Server{
 		Dev: true, Workers: 1, Data: t.TempDir(), Drain: config.Span(time.Second), LogLevel: "error", LogFormat: "text",
+		TURN: config.Listener{Off: true},
 		HTTP: config.Endpoint{Addr: loop, Port: freePort(t, "tcp")}, UDP: config.Endpoint{Addr: loop, Port: freePort(t, "udp")},
 		Limits: config.LimitsConf{
 			HalfOpen: 1000, HalfOpenTrusted: 1000, HalfOpenNode: 1000, HalfOpenTime: config.Span(herdWait),
