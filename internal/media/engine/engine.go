@@ -198,6 +198,9 @@ func (e *Engine) attach(now clock.Time, s *subscription) {
 		src = t.src
 	}
 	p := s.proj
+	if src != nil && e.ownSource(s, src) {
+		src = p.Source()
+	}
 	_, passes := s.recipe.(topology.Passing)
 	p.Passing = passes && (src == nil || !src.Track.Mixed)
 	p.Slot, p.Width, p.Anonymous = s.cfg.Sub.Slot, s.cfg.Sub.Width, s.cfg.Sub.Anonymous
@@ -215,6 +218,14 @@ func (e *Engine) attach(now clock.Time, s *subscription) {
 	p.Pause(now, s.cfg.Sub.Paused)
 	e.connect(s, src)
 	e.wakeConf(s.conf, now)
+}
+
+// ownSource reports whether a source comes from the very leg, where slots,
+// relays and mixes must not send it back: a slot goes on with what it shows.
+func (e *Engine) ownSource(s *subscription, src *stream.Source) bool {
+	t := e.track(src.ID)
+	_, passes := s.recipe.(topology.Passing)
+	return t != nil && t.leg == s.leg && (s.cfg.Sub.Slot || passes || src.Track.Mixed)
 }
 
 // Unsubscribe implements [API].
