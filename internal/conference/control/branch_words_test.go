@@ -315,6 +315,7 @@ func equipped(e *info.Endpoint) []string {
 	if e.Ext == nil {
 		return words
 	}
+	words = append(words, mannerWords(e.Ext)...)
 	if e.Ext.Away != "" {
 		words = append(words, "away in "+e.Ext.Away)
 	}

@@ -158,6 +158,10 @@ func (s *stage) do(line string) {
 		s.link(rest)
 	case "packet":
 		s.step(control.Command{Method: control.TrackHeard, Params: control.Heard{Track: ids.Track(rest)}})
+	case "path": // "path ana weak"
+		who, how, _ := strings.Cut(rest, " ")
+		ms := s.media(s.people[who].Session).ms
+		s.step(control.Command{Method: control.LinkWeak, Params: control.Weak{MS: ms, Weak: how == "weak"}})
 	case "bye":
 		s.step(control.Command{Method: control.TrackLost, Params: control.Heard{Track: ids.Track(rest)}})
 	default:
@@ -189,6 +193,8 @@ func (s *stage) server(rest string) {
 			s.cfg.Recorder = true
 		case "invites":
 			s.cfg.Inviter = &codes{}
+		case "mixes":
+			s.cfg.CanMix = mixes(val)
 		case "max-subscriptions":
 			s.cfg.Policy.MaxSubs = n
 		default:
@@ -387,6 +393,10 @@ func (s *stage) tell(out *control.Output) {
 func fields(m map[string]any) string {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if s, ok := m[k].(string); ok && strings.ContainsAny(s, "\r\n") { // a line of a dialogue is a line
+			fmt.Fprintf(&b, " %s=%q", k, s)
+			continue
+		}
 		fmt.Fprintf(&b, " %s=%v", k, m[k])
 	}
 	return b.String()
@@ -408,6 +418,10 @@ func work(e control.Effect) string {
 		return fmt.Sprintf("goodbye to %s: %s, %s", strings.TrimPrefix(string(e.Session), "sess_"), e.Goodbye.Action, e.Goodbye.Reason)
 	case control.Finished:
 		return "the conference is over: " + e.Reason
+	case control.Rewire:
+		return rewired(e)
+	case control.ReleaseMedia:
+		return fmt.Sprintf("release %s of %s, next is %s", e.Old, e.MS, e.Conn)
 	}
 	return fmt.Sprintf("%T", e)
 }
@@ -476,6 +490,9 @@ func row(name string, user *info.User, dev string, e *info.Endpoint) string {
 	}
 	if e.Ext != nil && e.Ext.Reachability != "ok" {
 		words = append(words, e.Ext.Reachability)
+	}
+	if user.CascadedFocus != "" {
+		words = append(words, "focus of "+user.CascadedFocus)
 	}
 	words = append(words, equipped(e)...)
 	for _, id := range slices.Sorted(maps.Keys(e.Media)) {

@@ -16,6 +16,9 @@ func setPolicy(m *Machine, t *turn, p api.SetPolicyParams) (any, error) {
 	if !validText(p.Title, maxTitle) || len(p.Unban) > maxUnban {
 		return nil, errBadParams("title or unban")
 	}
+	if p.Policy.Topology != "" && p.Policy.AllowDiscouraged == nil { // what was said of another one does not hold
+		p.Policy.AllowDiscouraged = new(bool)
+	}
 	next, err := m.cfg.Policy.With(p.Policy, m.house)
 	if err != nil {
 		return nil, err

@@ -131,12 +131,24 @@ func (x *topology) apply(t *turn, d *model.Device, devs []*model.Device, why str
 		if leg != was {
 			t.effect(Rewire{d, was})
 		}
-		s := x.state(d)
-		t.tell(d.Session, "topology.changed", map[string]any{
-			"topology": s.Topology, "allowDiscouraged": s.AllowDiscouraged, "own": s.Own, "manner": s.Manner,
-			"reason": why, "peers": s.Peers,
-		})
+		x.inform(t, d, why)
 	}
+}
+
+// inform tells a device how its media flows, with the members of [api.LegState].
+func (x *topology) inform(t *turn, d *model.Device, why string) {
+	s := x.state(d)
+	fields := map[string]any{"topology": s.Topology, "manner": s.Manner, "reason": why}
+	if s.AllowDiscouraged {
+		fields["allowDiscouraged"] = true
+	}
+	if s.Own != "" {
+		fields["own"] = s.Own
+	}
+	if d.Leg.Manner == model.Direct {
+		fields["peers"] = append([]api.PeerLink{}, s.Peers...)
+	}
+	t.tell(d.Session, "topology.changed", fields)
 }
 
 // leg is how a device is to be served, and notes when a mixer would do better.

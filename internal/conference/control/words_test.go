@@ -16,7 +16,7 @@ import (
 // How moderation reads in a dialogue.
 
 func joined(j api.JoinResult) string {
-	return fmt.Sprintf("%s is %s in %s at rev %d, media session %s, tracks %v", j.User, j.Role, j.Conf, j.Rev, j.MS, j.Tracks)
+	return fmt.Sprintf("%s is %s in %s at rev %d, media session %s, tracks %v", j.User, j.Role, j.Conf, j.Rev, j.MS, j.Tracks) + legWords(j.Leg)
 }
 
 func hearers(to string, e control.Event) string {
@@ -82,6 +82,7 @@ func rules(old, next *info.Document) []string {
 			out = append(out, "no floors")
 		}
 	}
+	out = append(out, topologyRules(a.Topology, b.Topology)...)
 	return append(out, branchRules(old, next)...)
 }
 
