@@ -13,7 +13,7 @@ import (
 const (
 	// gatherFrom is how many receivers make it worth while: a nap is one more sleep
 	// and waking, a message saved more than 1 us. Measured, 100 receivers gain a
-	// tenth, 25 and 10 lose as much and wait besides.
+	// tenth of the CPU, 25 and 10 gain nothing and wait for it.
 	gatherFrom = 50
 	// gatherNap is one sleep, gatherNaps the most in a row: together they bound
 	// the delay added. A nap in which nothing came ends the waiting.
