@@ -63,6 +63,7 @@ var layers = []layer{
 	{"conference", []string{"internal/conference"}, []string{"internal/base", "api"}, core},
 	{"media", []string{"internal/media"}, []string{"internal/base", "internal/conference/model"}, core},
 	{"transport", []string{"internal/transport"}, []string{"internal/base", "internal/media/rtp", "internal/media/rtcp"}, nil},
+	{"mcu", []string{"internal/mcu"}, []string{"internal/base", "internal/conference/model", "internal/media"}, nil},
 	{"worker", []string{"internal/worker"}, []string{"internal/base", "internal/conference/model", "internal/media", "internal/transport"}, nil},
 	{"focus", []string{"internal/focus"}, []string{"internal/base", "internal/conference", "internal/media/sdp", "internal/media/plane", "api"}, []string{"net", "net/http"}},
 	{"signaling", []string{"internal/signaling"}, []string{"internal/base", "internal/conference", "internal/media/sdp", "internal/media/plane", "internal/auth", "api"}, nil},

@@ -53,6 +53,8 @@ type Output struct {
 	SSRC uint32
 	// Levels is the extension id of mixer levels (RFC 6465) on the inside link, 0: none.
 	Levels uint8
+
+	outlet *outlet // the room's own
 }
 
 // Want is a source that a half needs, and how large it will be shown.

@@ -63,6 +63,9 @@ type MixOutput struct {
 	// Anonymous leaves out CSRCs, levels and names of sources (RTCP-terminating
 	// MCU, RFC 7667, section 3.9).
 	Anonymous bool
+	// Leg is the connection that is sent the output, if there is just one: the
+	// mixer follows what that leg loses and can take. "" leaves it unknown.
+	Leg ids.Connection
 
 	// Video only.
 	Layout        string // XCON name: "single-view", "dual-view-2x1", "quad-view", "multiple-3x3", "speaker", "picture-in-picture", "grid", "automatic"

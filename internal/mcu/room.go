@@ -1,0 +1,286 @@
+package mcu
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/base/ids"
+	"parley/internal/media/plane"
+	"parley/internal/media/rtcp"
+)
+
+const (
+	// inboxMax bounds what waits for a room between two turns: some 5,000 packets
+	// of audio, or a burst of keyframes.
+	inboxMax = 4 << 20
+	// catchUp is how many missed slots are made up for; beyond, the mix skips.
+	catchUp = 25
+	// surveyEvery is how often listeners' legs are asked for loss and bandwidth.
+	surveyEvery = 2 * time.Second
+)
+
+// room is one conference: the goroutine that ticks, its two halves, and the link.
+type room struct {
+	s     *Server
+	conf  ids.Conference
+	link  *link
+	wake  chan struct{}
+	over  chan struct{}
+	ended sync.Once
+	eager atomic.Bool // packets are wanted at once, not at the next slot
+
+	mu    sync.Mutex
+	bytes []byte             // guarded by mu: packets that arrived, end to end
+	items []item             // guarded by mu
+	todo  []func(clock.Time) // guarded by mu
+
+	// The rest belongs to the goroutine.
+	halves   [2]Half // audio, video; nil until needed
+	spareB   []byte
+	spareI   []item
+	spareT   []func(clock.Time)
+	info     plane.MixRoom
+	next     clock.Time // the next slot is due
+	reports  clock.Time
+	survey   clock.Time
+	late     atomic.Uint64
+	finished bool
+}
+
+// item is one packet in bytes.
+type item struct {
+	at       clock.Time
+	off, end int
+}
+
+func newRoom(s *Server, conf ids.Conference) *room {
+	r := &room{s: s, conf: conf, wake: make(chan struct{}, 1), over: make(chan struct{})}
+	r.link = newLink(s, r)
+	return r
+}
+
+// post hands something to the goroutine.
+func (r *room) post(f func(clock.Time)) {
+	r.mu.Lock()
+	r.todo = append(r.todo, f)
+	r.mu.Unlock()
+	r.knock()
+}
+
+func (r *room) knock() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// HandleInside implements plane.Inside.
+func (r *room) HandleInside(packets [][]byte) {
+	now := r.s.cfg.Now()
+	lost := uint64(0)
+	r.mu.Lock()
+	for _, p := range packets {
+		if len(r.bytes)+len(p) > inboxMax {
+			lost++
+			continue
+		}
+		off := len(r.bytes)
+		r.bytes = append(r.bytes, p...)
+		r.items = append(r.items, item{now, off, len(r.bytes)})
+	}
+	r.mu.Unlock()
+	r.s.count.dropped.Add(lost)
+	if r.eager.Load() {
+		r.knock()
+	}
+}
+
+// run is the room's goroutine.
+func (r *room) run() {
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-r.over:
+			r.finish()
+			return
+		case <-r.wake:
+		case <-t.C:
+		}
+		now := r.s.cfg.Now()
+		t.Reset(max(0, r.turn(now).Sub(now)))
+	}
+}
+
+// turn does what is due and returns when the next slot is. Slots are due on a
+// line from the first one: a turn that comes late does not move the next.
+func (r *room) turn(now clock.Time) clock.Time {
+	if r.next == 0 {
+		r.next = now.Add(Slot)
+	}
+	r.drain(now)
+	for made := 0; r.next <= now; made++ {
+		due := r.next
+		r.next = due.Add(Slot)
+		if made >= catchUp && r.next <= now {
+			r.slotDone(true) // beyond help: nobody waits for it any more
+			continue
+		}
+		r.slotDone(now.Sub(due) >= Slot)
+		for _, h := range r.halves {
+			if h != nil {
+				h.Tick(due)
+			}
+		}
+		r.link.flush()
+	}
+	if now >= r.reports {
+		r.reports = now.Add(reportEvery)
+		r.link.report(now)
+		r.takeStats()
+	}
+	if now >= r.survey {
+		r.survey = now.Add(surveyEvery)
+		r.link.survey(now)
+	}
+	return r.next
+}
+
+func (r *room) slotDone(late bool) {
+	r.s.count.slots.Add(1)
+	r.s.load.slot(late)
+	if late {
+		r.late.Add(1)
+		r.s.count.late.Add(1)
+	}
+}
+
+// drain takes what was posted, then what arrived.
+func (r *room) drain(now clock.Time) {
+	r.mu.Lock()
+	r.bytes, r.spareB = r.spareB[:0], r.bytes
+	r.items, r.spareI = r.spareI[:0], r.items
+	r.todo, r.spareT = r.spareT[:0], r.todo
+	r.mu.Unlock()
+	for i, f := range r.spareT {
+		f(now)
+		r.spareT[i] = nil
+	}
+	for _, it := range r.spareI {
+		r.take(it.at, r.spareB[it.off:it.end])
+	}
+	r.s.count.packetsIn.Add(uint64(len(r.spareI)))
+}
+
+// take handles one packet of the inside link.
+func (r *room) take(now clock.Time, b []byte) {
+	switch {
+	case len(b) < 12:
+	case rtcp.Mux(b):
+		r.takeRTCP(now, b)
+	default:
+		if kind, src, ok := r.link.input(be32(b[8:])); ok {
+			if h := r.halves[kind-plane.Audio]; h != nil {
+				h.HandleRTP(now, src, b)
+			}
+		}
+	}
+}
+
+func be32(b []byte) uint32 {
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+}
+
+// half returns the half of a kind, made when it is first needed.
+func (r *room) half(k plane.Kind) Half {
+	i := k - plane.Audio
+	if r.halves[i] == nil {
+		m := r.s.maker(k)
+		if m == nil {
+			return nil
+		}
+		r.halves[i] = m.New(HalfConfig{Conf: r.conf, Host: host{r}, Now: r.s.cfg.Now, Log: r.s.cfg.Log.With("conf", r.conf)})
+		r.halves[i].SetRoom(r.s.cfg.Now(), r.info)
+	}
+	return r.halves[i]
+}
+
+func (r *room) setRoom(m plane.MixRoom) {
+	m = r.link.setRoom(m)
+	r.post(func(now clock.Time) {
+		r.info = m
+		for _, h := range r.halves {
+			if h != nil {
+				h.SetRoom(now, r.info)
+			}
+		}
+	})
+}
+
+// start publishes an output at once and lets the goroutine make it.
+func (r *room) start(o plane.MixOutput) error {
+	out, err := r.link.publish(o)
+	if err != nil {
+		return err
+	}
+	if o.Kind == plane.Video || o.Only != "" {
+		r.eager.Store(true)
+	}
+	r.post(func(now clock.Time) {
+		h := r.half(o.Kind)
+		if h == nil || r.finished {
+			return
+		}
+		if err := h.Start(now, out); err != nil {
+			r.s.cfg.Log.Warn("mixer output not started", "conf", r.conf, "track", o.Track, "err", err)
+		}
+	})
+	return nil
+}
+
+func (r *room) stop(t ids.Track) {
+	kind, ok := r.link.unpublish(t)
+	if !ok {
+		return
+	}
+	r.post(func(clock.Time) {
+		if h := r.halves[kind-plane.Audio]; h != nil {
+			h.Stop(t)
+		}
+		r.eager.Store(r.link.impatient())
+	})
+}
+
+// takeStats keeps the outputs' figures for whoever asks.
+func (r *room) takeStats() {
+	r.link.snapshot(func(k plane.Kind, t ids.Track) (s plane.MixStats, ok bool) {
+		if h := r.halves[k-plane.Audio]; h != nil {
+			s, ok = h.Stats(t)
+		}
+		s.Late = r.late.Load()
+		return s, ok
+	})
+}
+
+func (r *room) end() {
+	r.ended.Do(func() {
+		r.link.close()
+		close(r.over)
+		if r.s.cfg.manual {
+			r.finish()
+		}
+	})
+}
+
+// finish ends the halves; on the goroutine.
+func (r *room) finish() {
+	r.finished = true
+	for i, h := range r.halves {
+		if h != nil {
+			h.Close()
+			r.halves[i] = nil
+		}
+	}
+}
