@@ -1,0 +1,51 @@
+package videomix
+
+import (
+	"parley/internal/base/fault"
+	"parley/internal/mcu"
+	"parley/internal/mcu/codec/videocodec"
+	"parley/internal/mcu/videochild"
+	"parley/internal/media/payload"
+	"parley/internal/media/plane"
+)
+
+// Config of video mixing.
+type Config struct {
+	Nice int // of the processes, below the server's priority; 0: 5
+	// MaxWidth and MaxHeight are the largest picture decoded, either way round;
+	// 0: 1920 × 1088. What claims more is refused before anything is allocated.
+	MaxWidth, MaxHeight int
+	// MaxSources is how many sources of one conference are decoded at a time; 0: 25.
+	MaxSources int
+}
+
+func (c Config) withDefaults() Config {
+	if c.Nice == 0 {
+		c.Nice = 5
+	}
+	if c.MaxWidth == 0 {
+		c.MaxWidth = 1920
+	}
+	if c.MaxHeight == 0 {
+		c.MaxHeight = 1088
+	}
+	if c.MaxSources == 0 {
+		c.MaxSources = 25
+	}
+	return c
+}
+
+// NewMaker makes the video side of a mixer.
+func NewMaker(c Config) mcu.Maker {
+	c = c.withDefaults()
+	return mcu.Maker{Can: Can, New: func(h mcu.HalfConfig) mcu.Half { return newHalf(c, h) }}
+}
+
+// Can tells whether a codec can be made here; 503 codec-missing names the
+// packages to install.
+func Can(c plane.Codec) error {
+	if !videochild.Available {
+		return fault.New(503, "codec-missing", "video mixing needs Linux")
+	}
+	return videocodec.CanEncode(payload.ByName(c.Name))
+}

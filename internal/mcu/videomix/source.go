@@ -1,0 +1,204 @@
+package videomix
+
+import (
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/base/ids"
+	"parley/internal/mcu"
+	"parley/internal/mcu/videochild"
+	"parley/internal/media/payload"
+	"parley/internal/media/rtp"
+)
+
+const (
+	// linger is how long a source that nobody shows is still decoded: a speaker
+	// who comes back at once should not need a keyframe.
+	linger = 3 * time.Second
+	// keyAgain is how often a keyframe is asked for that does not come.
+	keyAgain = time.Second
+	// keySoon is the least between two requests.
+	keySoon = 500 * time.Millisecond
+	// resizeBurst size changes are taken at once, then one a second: each costs
+	// the decoder new memory (M2).
+	resizeBurst = 3
+)
+
+// source is one track being decoded.
+type source struct {
+	track ids.Track
+	film  uint32 // its number in the composer
+	codec payload.Codec
+	asm   *payload.Assembler
+	dec   *videochild.Decoder
+	w, h  int // of the last frame shown
+	shown uint64
+
+	up      bool // its process has come up at least once
+	needKey bool
+	asked   clock.Time
+	heard   clock.Time // last packet
+	idle    clock.Time // since when nobody shows it, 0: shown
+
+	claimed payload.Size // of the last keyframe taken
+	resizes float64      // tokens
+	refill  clock.Time
+	refused uint64
+}
+
+// open begins to decode a source; with h.mu held.
+func (h *half) open(now clock.Time, track ids.Track, codec payload.Codec) *source {
+	s := &source{
+		track: track, codec: codec, film: h.id(), asm: payload.NewAssembler(codec), needKey: true,
+		resizes: resizeBurst, refill: now,
+	}
+	d, err := videochild.NewDecoder(videochild.Settings{Nice: h.cfg.Nice}, h.cfg.MaxWidth*h.cfg.MaxHeight, videochild.DecoderEvents{
+		Up:     func() { h.decoderUp(s) },
+		Result: func(r videochild.Result) { h.decoded(s, r) },
+		Died: func(err error) {
+			h.log.Warn("video decoder died", "track", track, "err", err)
+			h.host.Report("video-decoder-died", track, err.Error())
+		},
+	})
+	if err != nil {
+		h.log.Error("no video decoder", "err", err)
+		return nil
+	}
+	s.dec = d
+	h.sources[track] = s
+	if h.composer != nil {
+		h.composer.Map(s.film, d.Film)
+	}
+	return s
+}
+
+// drop ends a source; with h.mu held. Its process is waited for elsewhere, since
+// its callbacks want the lock.
+func (h *half) drop(s *source) {
+	if h.sources[s.track] == s {
+		delete(h.sources, s.track)
+	}
+	if h.composer != nil {
+		h.composer.Unmap(s.film)
+	}
+	h.wg.Go(s.dec.Close)
+}
+
+// packet takes one packet; what is not RTP or has no payload is nothing.
+func (s *source) packet(now clock.Time, b []byte) {
+	var p rtp.Header
+	if rtp.Parse(b, &p) != rtp.OK || p.PayloadEnd == p.PayloadOff && p.PayloadType == 0 {
+		return
+	}
+	s.heard = now
+	s.asm.Push(now, p.Seq, p.TS, p.Marker, b[p.PayloadOff:p.PayloadEnd])
+}
+
+// feed gives complete pictures to the decoder.
+func (h *half) feed(now clock.Time, s *source) {
+	for s.up { // until then packets wait, so that the first keyframe is not lost
+		u, ok := s.asm.Pop(now)
+		if !ok {
+			break
+		}
+		if !s.take(now, h.cfg, &u) {
+			s.refused++
+			if s.refused == 1 {
+				h.host.Report("video-refused", s.track, "its pictures are larger than allowed, change size too often, or make no sense")
+			}
+			s.asm.Reset()
+			continue
+		}
+		if _, ok := s.dec.Submit(s.codec, u.Key, u.TS, u.Data); !ok {
+			s.asm.Reset() // no process now, or it is behind
+			continue
+		}
+		if u.Key {
+			s.needKey = false
+		}
+	}
+	if s.asm.Wants() {
+		s.needKey = true
+	}
+	s.ask(now, h.host)
+}
+
+// take looks at what a picture claims about itself before a decoder sees it.
+func (s *source) take(now clock.Time, c Config, u *payload.Unit) bool {
+	size, ok := payload.Claimed(s.codec, u.Data)
+	if !ok || size.Odd {
+		return false
+	}
+	if size.Width == 0 {
+		return true
+	}
+	long, short := max(size.Width, size.Height), min(size.Width, size.Height)
+	if long > max(c.MaxWidth, c.MaxHeight) || short > min(c.MaxWidth, c.MaxHeight) {
+		return false
+	}
+	if size == s.claimed {
+		return true
+	}
+	s.resizes = min(resizeBurst, s.resizes+now.Sub(s.refill).Seconds())
+	s.refill = now
+	if s.resizes < 1 {
+		return false
+	}
+	s.resizes--
+	s.claimed = size
+	return true
+}
+
+// ask asks for a keyframe when one is needed and packets come.
+func (s *source) ask(now clock.Time, host mcu.Host) {
+	if !s.needKey {
+		return
+	}
+	again := keyAgain
+	if s.shown == 0 {
+		again = keySoon
+	}
+	if s.asked != 0 && now.Sub(s.asked) < again {
+		return
+	}
+	s.asked = now
+	host.NeedKeyframe(s.track)
+}
+
+// decoderUp: a new process knows nothing of the stream.
+func (h *half) decoderUp(s *source) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.up { // a process before it died: ask at once
+		s.asm.Reset()
+		s.needKey, s.asked = true, 0
+		s.ask(h.now(), h.host)
+	}
+	s.up = true
+}
+
+// decoded takes the result of one picture.
+func (h *half) decoded(s *source, r videochild.Result) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sources[s.track] != s {
+		return
+	}
+	switch r.State {
+	case videochild.Failed:
+		s.asm.Reset()
+		s.needKey = true
+	case videochild.Shown:
+		first := s.shown == 0
+		s.shown++
+		if first || s.w != r.W || s.h != r.H {
+			s.w, s.h = r.W, r.H
+			h.arrange(h.now()) // contributors, and the size of what is transcoded
+		}
+		for _, st := range h.streams {
+			if st.key.only == s.track && h.composer != nil {
+				h.composer.Frame(st.id)
+			}
+		}
+	}
+}
