@@ -58,7 +58,7 @@ const (
 	// challenges per second that one address is answered without credentials: a 20
 	// byte request is answered by 76 (line A13), which an amplifier would like; a
 	// whole office behind one address needs as many when a meeting begins.
-	challenges = 100
+	challenges = 200
 	// maxFrame bounds a message; pion reads up to 1600.
 	maxFrame = 1599
 )

@@ -40,6 +40,9 @@ const (
 
 // judge decides about one message of a client. Channel data and Send indications
 // are decided where they leave, in [relay.WriteTo].
+//
+// An invalid from stands for a client that is known to be where it says, since
+// it came by a handshake.
 func (g *guard) judge(b []byte, from netip.Addr, now time.Time) (verdict, stun.ErrorCode) {
 	if len(b) < headerLen || b[0]&0xC0 != 0 {
 		return pass, 0
@@ -54,7 +57,7 @@ func (g *guard) judge(b []byte, from netip.Addr, now time.Time) (verdict, stun.E
 		return drop, 0
 	}
 	if !m.Contains(stun.AttrMessageIntegrity) { // a challenge follows, or a Binding response
-		if !g.cap.take(from, now) {
+		if from.IsValid() && !g.cap.take(from, now) {
 			g.limited.Add(1)
 			return drop, 0
 		}
