@@ -110,8 +110,10 @@ func (w *Worker) tickLeg(now clock.Time, l *leg) {
 func (w *Worker) configure(now clock.Time, id graph.LegID, m plane.LegMedia) {
 	if l := w.leg(id); l != nil {
 		l.learn(m)
-		if c, ok := l.carrier.(interface{ configured(plane.LegMedia) }); ok {
-			c.configured(m)
+		if c, ok := l.carrier.(interface {
+			configured(clock.Time, plane.LegMedia)
+		}); ok {
+			c.configured(now, m)
 			w.timers.want(id, now)
 		}
 		w.eng.ConfigureLeg(now, id, m)

@@ -65,6 +65,7 @@ type plainLink struct {
 	buf      []byte
 	sealed   []byte
 	count    plainCounts
+	group    *groupPart // nil: unicast
 
 	mu     sync.Mutex
 	queue  []arrival // guarded by mu
@@ -254,7 +255,10 @@ func (l *plainLink) press(keys string, each time.Duration) error {
 }
 
 // configured takes over what was negotiated.
-func (l *plainLink) configured(m plane.LegMedia) {
+func (l *plainLink) configured(now clock.Time, m plane.LegMedia) {
+	if l.group != nil {
+		l.configuredGroup(now, m)
+	}
 	l.expected, l.events, l.anyEvent, l.receives = [2]uint64{}, [128]uint32{}, false, false
 	l.tones.SSRC, l.tones.Clock = 0, 0
 	for i := range m.Sections {

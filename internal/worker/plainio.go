@@ -55,6 +55,8 @@ func (l *plainLink) deliver(now clock.Time) {
 		a := &l.work[i]
 		switch {
 		case !live:
+		case l.group != nil:
+			l.takeGroup(now, a)
 		case a.rtcp || rtcp.Mux(a.buf.Bytes()):
 			l.takeRTCP(now, a)
 		default:
@@ -251,6 +253,9 @@ func (l *plainLink) tick(w *Worker, now clock.Time) clock.Time {
 		}
 	}
 	next = clock.Earliest(next, l.keyAt)
+	if l.group != nil {
+		return clock.Earliest(next, l.tickGroup(w, now))
+	}
 	if l.silent || !l.receives {
 		return next
 	}
