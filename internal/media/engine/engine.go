@@ -214,8 +214,10 @@ func (e *Engine) attach(now clock.Time, s *subscription) {
 	if s.cfg.Sub.Paused { // before Attach, which would ask for a keyframe
 		p.Pause(now, true)
 	}
+	e.demandFor(now, p.Source())
 	p.Attach(now, src, s.leg.section(s.cfg.Sub.MID))
 	p.Pause(now, s.cfg.Sub.Paused)
+	e.demandFor(now, src)
 	e.connect(s, src)
 	e.wakeConf(s.conf, now)
 }
@@ -238,6 +240,7 @@ func (e *Engine) Unsubscribe(now clock.Time, id ids.Subscription, out *Out) {
 	e.bye(s.leg, appendSent(e.ssrcs[:0], s.proj), out)
 	e.disconnect(s)
 	s.leg.egress.Remove(s.proj)
+	e.demandFor(now, s.proj.Source())
 	s.leg.subs = slices.DeleteFunc(s.leg.subs, func(x *subscription) bool { return x == s })
 	e.retune(s.leg)
 	if src := s.proj.Source(); src != nil && src.Track.Mixed {

@@ -29,7 +29,7 @@ func (e *Engine) HandleRTCP(now clock.Time, id graph.LegID, compound []byte, out
 			e.handleBYE(now, l, &p)
 		case rtcp.TypeRTPFB:
 			if p.Count == rtcp.FmtTMMBR {
-				e.handleLimits(l, &p, out)
+				e.handleLimits(now, l, &p, out)
 			}
 		}
 		if s, ok := p.Sender(); ok && p.Type != rtcp.TypeBYE {

@@ -125,6 +125,7 @@ func (e *Engine) sendFeedback(now clock.Time, l *leg, out *Out) (next clock.Time
 			}
 		}
 	}
+	next = clock.Earliest(next, e.demand(now, l, out))
 	if due := l.twcc.Due(); l.useTWCC && due != 0 {
 		if due <= now {
 			e.sendTWCC(l, out)

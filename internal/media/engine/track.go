@@ -19,6 +19,7 @@ type track struct {
 	muted   bool
 	live    bool
 	contrib []plane.Contributor
+	rest    rest
 	pass    int        // subscriptions in which it keeps its SSRC
 	endAt   clock.Time // all its SSRCs said BYE: ends unless one comes back
 	asked   clock.Time // remote: last keyframe request sent home

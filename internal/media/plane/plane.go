@@ -71,6 +71,9 @@ type Codec struct {
 	FIR       bool
 	TWCC      bool // a=rtcp-fb transport-cc
 	REMB      bool // a=rtcp-fb goog-remb
+	// TMMBR tells that the sender heeds rate limits (a=rtcp-fb ccm tmmbr), 0 to
+	// rest until it is wanted: relays between nodes do.
+	TMMBR bool
 }
 
 // Layer is one encoding of a simulcast source.

@@ -30,23 +30,25 @@ type Projection struct {
 	LastSent      clock.Time
 	Limit         uint64 // bit/s the receiver asked for (TMMBR), 0 none
 
-	leg    *Egress
-	src    *Source // what should be shown
-	sect   *Section
-	info   *Info // of the source the map was made for
-	m      rewrite.Map
-	segs   []segment
-	next   int64 // next outgoing number
-	layer  int8  // being forwarded, -1 none
-	target int8  // wanted, -1 none
-	epoch  uint32
-	paused bool
-	held   bool       // the source is faster than Limit and has nothing slower
-	ids    pictureIDs // of the last packet before a stop
-	acked  bool       // a report came: the receiver knows the MID
-	lastTS uint32
-	lastAt clock.Time // arrival of the last forwarded packet
-	asked  clock.Time
+	leg     *Egress
+	src     *Source // what should be shown
+	sect    *Section
+	info    *Info // of the source the map was made for
+	m       rewrite.Map
+	segs    []segment
+	next    int64 // next outgoing number
+	layer   int8  // being forwarded, -1 none
+	target  int8  // wanted, -1 none
+	epoch   uint32
+	paused  bool       // resting or halted
+	resting bool       // by control
+	halted  bool       // the receiver has no use for it now
+	held    bool       // the source is faster than Limit and has nothing slower
+	ids     pictureIDs // of the last packet before a stop
+	acked   bool       // a report came: the receiver knows the MID
+	lastTS  uint32
+	lastAt  clock.Time // arrival of the last forwarded packet
+	asked   clock.Time
 
 	rtxSeq  uint16
 	credit  int
@@ -82,6 +84,21 @@ func (p *Projection) Attach(now clock.Time, src *Source, sect *Section) {
 
 // Pause stops and resumes; what passes meanwhile is left out, not lost.
 func (p *Projection) Pause(now clock.Time, paused bool) {
+	p.wanted(now, paused, p.halted)
+}
+
+// Awake reports that nobody wishes the projection to rest.
+func (p *Projection) Awake() bool { return !p.paused && !p.Dead }
+
+// Halt is Pause by the receiver's own wish (TMMBR of zero).
+func (p *Projection) Halt(now clock.Time, halted bool) {
+	p.wanted(now, p.resting, halted)
+}
+
+// wanted rests while either side wishes so.
+func (p *Projection) wanted(now clock.Time, resting, halted bool) {
+	p.resting, p.halted = resting, halted
+	paused := resting || halted
 	if p.paused == paused {
 		return
 	}
