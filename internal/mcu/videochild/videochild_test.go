@@ -77,7 +77,7 @@ func decoder(t testing.TB) *rig {
 }
 
 func TestDecoderProcess(t *testing.T) {
-	for name, c := range map[string]payload.Codec{"VP8": payload.VP8, "VP9": payload.VP9, "H264": payload.H264} {
+	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) {
 			d := decoder(t)
 			defer d.Close()
