@@ -35,7 +35,7 @@ func TestClaimed(t *testing.T) {
 		"vp9 key":            {VP9, vp9(1280, 720), Size{Width: 1280, Height: 720}, true},
 		"vp9 huge":           {VP9, vp9(65536, 16383), Size{Width: 65536, Height: 16383}, true},
 		"vp9 cut":            {VP9, vp9(1280, 720)[:6], Size{}, false},
-		"h264 baseline 720p": {H264, sps("42c01f8c8d4014016e8402fb4400000300040000030078840"+"8"), Size{}, true},
+		"h264 baseline 720p": {H264, sps("42c01f8c8d4014016e8402fb4400000300040000030078840" + "8"), Size{}, true},
 		"h264 cut":           {H264, sps("42c0"), Size{}, false},
 	} {
 		got, ok := Claimed(c.codec, c.b)
