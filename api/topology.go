@@ -124,6 +124,7 @@ type MediaSlot struct {
 type Topology struct {
 	Topology         string      `json:"topology"`
 	AllowDiscouraged bool        `json:"allowDiscouraged,omitempty"`
+	Lacking          string      `json:"lacking,omitempty"` // what a mixer would need, when one is wanted and cannot be
 	Devices          []LegManner `json:"devices,omitempty"` // of a running conference
 }
 

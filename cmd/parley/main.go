@@ -38,6 +38,7 @@ func newParser(c *cli, file *config.File) (*kong.Kong, error) {
 		kong.Description("A WebRTC conferencing server: signalling and media in one binary. Try: parley serve --dev"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Bind(file),
+		kong.Vars{"topologies": topologies()},
 	}
 	if file != nil {
 		opts = append(opts, kong.Resolvers(file))

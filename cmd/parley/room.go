@@ -22,20 +22,21 @@ import (
 type roomCmd struct {
 	roomServer `embed:""`
 
-	List    roomList    `cmd:"" help:"List conferences."`
-	Show    roomShow    `cmd:"" help:"Show one conference and who is in it."`
-	Create  roomCreate  `cmd:"" help:"Define a conference, or start one with --start."`
-	Set     roomSet     `cmd:"" help:"Change title, schedule or policy."`
-	Start   roomStart   `cmd:"" help:"Start a conference."`
-	Reopen  roomReopen  `cmd:"" help:"Schedule an ended conference again."`
-	End     roomEnd     `cmd:"" help:"End a conference for everybody."`
-	Delete  roomDelete  `cmd:"" help:"Forget a conference with its policy and bans."`
-	Lock    roomLock    `cmd:"" help:"Let nobody else in."`
-	Unlock  roomUnlock  `cmd:"" help:"Let people in again."`
-	MuteAll roomMuteAll `cmd:"" help:"Mute every microphone; people may open theirs again when asked to."`
-	Expel   roomExpel   `cmd:"" help:"Put somebody out."`
-	Admit   roomAdmit   `cmd:"" help:"Let people in from the lobby."`
-	Do      roomDo      `cmd:"" help:"Give any command of docs/api.md with its parameters as JSON."`
+	List     roomList     `cmd:"" help:"List conferences."`
+	Show     roomShow     `cmd:"" help:"Show one conference and who is in it."`
+	Create   roomCreate   `cmd:"" help:"Define a conference, or start one with --start."`
+	Set      roomSet      `cmd:"" help:"Change title, schedule or policy."`
+	Start    roomStart    `cmd:"" help:"Start a conference."`
+	Reopen   roomReopen   `cmd:"" help:"Schedule an ended conference again."`
+	End      roomEnd      `cmd:"" help:"End a conference for everybody."`
+	Delete   roomDelete   `cmd:"" help:"Forget a conference with its policy and bans."`
+	Lock     roomLock     `cmd:"" help:"Let nobody else in."`
+	Unlock   roomUnlock   `cmd:"" help:"Let people in again."`
+	MuteAll  roomMuteAll  `cmd:"" help:"Mute every microphone; people may open theirs again when asked to."`
+	Expel    roomExpel    `cmd:"" help:"Put somebody out."`
+	Admit    roomAdmit    `cmd:"" help:"Let people in from the lobby."`
+	Topology roomTopology `cmd:"" help:"Show or choose how media flows, for all or for one device."`
+	Do       roomDo       `cmd:"" help:"Give any command of docs/api.md with its parameters as JSON."`
 }
 
 // roomServer is whom to ask, and as whom.

@@ -118,6 +118,9 @@ func (c *call) check(title, starts, ends string, p api.Policy) error {
 	if _, err := c.h.cfg.Policy.With(p, c.h.cfg.Policy); err != nil {
 		return bad("policy", fault.From(err).Message)
 	}
+	if p.Topology != "" {
+		return checkPlanned(api.PutTopology{Topology: p.Topology, AllowDiscouraged: p.AllowDiscouraged != nil && *p.AllowDiscouraged})
+	}
 	return nil
 }
 

@@ -71,6 +71,12 @@ func init() { // handlers refer to the table through the document
 		live("connections", "Transport associations with statistics", api.Connections{}, connections),
 		live("connections/{conn}", "A transport association with statistics", api.ConnectionInfo{}, connection),
 		live("tracks", "Published sources", api.Tracks{}, tracks),
+		{method: "GET", path: "/conferences/{uri}/topology", id: "getTopology", summary: "How media flows, and how each device is served", out: api.Topology{}, code: 200, refusals: []int{504}, run: topology},
+		putTopology("PUT", "/conferences/{uri}/topology", "putTopology", "Choose how media flows", api.Topology{}, setTopology),
+		putTopology("PATCH", "/conferences/{uri}/topology", "patchTopology", "Choose how media flows", api.Topology{}, setTopology),
+		live("participants/{part}/devices/{device}/topology", "How a device is served, of a person", api.LegManner{}, deviceTopology),
+		putTopology("PUT", "/conferences/{uri}/participants/{part}/devices/{device}/topology", "putDeviceTopology", "Choose how one device is served; an empty name takes the choice away", api.LegManner{}, setDeviceTopology),
+		putTopology("PATCH", "/conferences/{uri}/participants/{part}/devices/{device}/topology", "patchDeviceTopology", "Choose how one device is served; an empty name takes the choice away", api.LegManner{}, setDeviceTopology),
 		live("rtp", "Endpoints of plain RTP", api.RTPLegs{}, listRTP),
 		live("rtp/{id}", "An endpoint of plain RTP", api.RTPLeg{}, getRTP),
 		{
@@ -101,6 +107,13 @@ func live(what, summary string, out any, run func(*call) (any, error)) route {
 	}
 }
 
+func putTopology(method, path, id, summary string, out any, run func(*call) (any, error)) route {
+	return route{
+		method: method, path: path, id: id, summary: summary, query: []queryMember{ifMatch},
+		in: api.PutTopology{}, out: out, code: 200, refusals: []int{409, 410, 412, 504}, run: run,
+	}
+}
+
 func idOf(path string) string {
 	out, up := []byte{}, true
 	for i := range len(path) {
@@ -120,6 +133,7 @@ func idOf(path string) string {
 // True: the protocol has it. Those not listed are 405 when it does.
 var commands = map[string]bool{
 	api.ConferenceStart: true, api.ConferenceEnd: true, api.ConferenceLock: true, api.ConferenceUnlock: true, api.PolicySet: true,
+	api.TopologySet:      true,
 	api.ParticipantExpel: true, api.ParticipantSetRole: true, api.ParticipantInvite: true, api.ParticipantTransfer: true,
 	api.LobbyAdmit: true, api.LobbyReject: true, api.TrackMute: true, api.TrackUnmute: true, api.TrackUnpublish: true,
 	api.MediaRestartICE: true, api.HandLower: true, api.LayoutSet: true, api.FloorGrant: true, api.FloorDeny: true, api.FloorRevoke: true, api.FloorRelease: true,

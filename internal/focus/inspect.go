@@ -25,6 +25,7 @@ type Snapshot struct {
 	Sessions     []api.SessionInfo
 	Connections  []api.ConnectionInfo
 	Tracks       []api.TrackInfo
+	Topology     api.Topology
 }
 
 // Stats are counters of the focus for metrics.
@@ -125,6 +126,9 @@ func (r *room) snapshot() *Snapshot {
 		Participants: []api.ParticipantInfo{}, Devices: []api.DeviceInfo{}, Sessions: []api.SessionInfo{},
 		Connections: []api.ConnectionInfo{}, Tracks: []api.TrackInfo{},
 	}
+	s.Topology = api.Topology{
+		Topology: c.Choice.Topology, AllowDiscouraged: c.Choice.AllowDiscouraged, Lacking: c.Lacking, Devices: []api.LegManner{},
+	}
 	people := make([]*model.Participant, 0, len(c.Participants))
 	for _, p := range c.Participants {
 		people = append(people, p)
@@ -163,6 +167,12 @@ func (r *room) describeDevice(s *Snapshot, p *model.Participant, d *model.Device
 	row := api.DeviceInfo{
 		Device: string(d.ID), Part: string(p.ID), User: p.User, Kind: d.Kind, Label: d.Label, Status: string(d.Status),
 		JoinedAt: r.at(d.JoinedAt),
+	}
+	if d.Leg.Manner != "" {
+		s.Topology.Devices = append(s.Topology.Devices, api.LegManner{
+			Part: string(p.ID), User: p.User, Device: string(d.ID), Topology: d.Own.Topology, AllowDiscouraged: d.Own.AllowDiscouraged,
+			Manner: string(d.Leg.Manner), Audio: string(d.Leg.Audio), Video: string(d.Leg.Video),
+		})
 	}
 	if d.Status.Live() {
 		row.Session = string(d.Session)

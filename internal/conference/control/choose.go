@@ -19,6 +19,10 @@ var instead = map[string]string{
 	api.TopologyRelay:          api.TopologySFU,
 }
 
+// Instead returns what is better than a discouraged topology; empty: it is not
+// discouraged.
+func Instead(topology string) string { return instead[topology] }
+
 // check refuses a topology that is unknown, discouraged or impossible here; for
 // a device, or with nil for the whole conference.
 func (x *topology) check(name string, allowed bool, d *model.Device) error {
