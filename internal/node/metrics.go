@@ -34,6 +34,7 @@ func (n *Node) measure(v metrics.Values) {
 	})
 	v.Set("parley_webhooks_waiting", "", float64(w.Waiting))
 	measureMedia(v, n.pool.Counters())
+	n.measureMixer(v)
 	if n.turn != nil {
 		measureTURN(v, n.turn.Stats())
 	}

@@ -22,6 +22,7 @@ import (
 	"parley/internal/conference/policy"
 	"parley/internal/config"
 	"parley/internal/focus"
+	"parley/internal/mcu"
 	"parley/internal/signaling/origin"
 	"parley/internal/signaling/session"
 	"parley/internal/signaling/web"
@@ -56,6 +57,7 @@ type Node struct {
 	ws       *ws.Handler
 	whip     *whip.Handler
 	pool     *worker.Pool
+	mixer    *mcu.Server  // nil: none
 	turn     *turn.Server // nil: none
 	turnCert *tls.Config
 	http     *http.Server
@@ -160,6 +162,7 @@ func (n *Node) assemble(ln net.Listener, tlsConfig *tls.Config) error {
 		return fmt.Errorf("--udp: %w", err)
 	}
 	n.focus.SetPlane(n.pool)
+	n.openMixer(clk)
 	n.inner = &secureListener{Listener: httpLn, config: tlsConfig}
 	n.http = newHTTPServer(n.surface(clk), n.log)
 	if !c.Admin.IsZero() {
@@ -284,6 +287,7 @@ func (n *Node) stop(cancel context.CancelFunc) {
 	if n.admin != nil {
 		_ = n.admin.Close()
 	}
+	n.closeMixer()
 	cancel()
 }
 

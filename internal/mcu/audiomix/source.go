@@ -40,6 +40,7 @@ type source struct {
 	warm    bool   // the decoder has seen the packet before the next one
 	fifo    []int16
 	in      []int16 // the slot at the decoder\'s rate
+	hiss    bool    // comfort noise plays, which is no speech
 	told    bool    // its packets announce levels
 	plain   int     // packets in a row that did not
 	pad     int64   // ticks handed out without samples: not decoded
@@ -178,7 +179,10 @@ func (s *source) measure() {
 		s.render()
 	}
 	s.level = s.meas
-	s.note(s.meas)
+	if s.hiss {
+		s.level = Silent
+	}
+	s.note(s.level)
 }
 
 // note moves the loudness memory and the hang-over on.
@@ -264,10 +268,11 @@ func (s *source) step() {
 	case st == stepPacket && p.noise:
 		s.last = p
 		s.noise.Set(p.payload)
+		s.hiss = true
 		s.fifo = appendZeros(s.fifo, n)
 		s.noise.Fill(s.fifo[len(s.fifo)-n:])
 	case st == stepPacket:
-		s.last = p
+		s.last, s.hiss = p, false
 		k, err := s.dec.Decode(p.payload, s.scratch)
 		if err != nil {
 			s.bad++
