@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -158,6 +159,34 @@ func TestWorkOfAJoinIsDoneOncePerClass(t *testing.T) {
 	t.Logf("allocations of a join and a leave per subscriber: %v", each)
 	if each[500] > 1.05*each[50] {
 		t.Errorf("allocations per subscriber grow: %v", each)
+	}
+}
+
+// TestStepDoesNotWalkTheRoom: what a step allocates for one who comes and goes is
+// the same in a room of 50 and of 500; a list of all who are there would show.
+func TestStepDoesNotWalkTheRoom(t *testing.T) {
+	const rounds = 200
+	each := map[int]uint64{}
+	for _, n := range []int{50, 500} {
+		c := newCrowd(t, n)
+		var a, b runtime.MemStats
+		runtime.ReadMemStats(&a)
+		for i := range rounds {
+			var out control.Output
+			who := control.Caller{Session: ids.Session(fmt.Sprint("sess", i)), Dialect: "ws", By: control.Principal{Subject: fmt.Sprint("x", i%8), Name: "x"}}
+			if _, err := c.r.m.Step(c.clock.at, control.Command{Method: api.ConferenceJoin, Caller: who, Params: api.JoinParams{Device: "d"}}, &out); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.r.m.Step(c.clock.at, control.Command{Method: api.ConferenceLeave, Caller: who, Params: api.LeaveParams{}}, &out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runtime.ReadMemStats(&b)
+		each[n] = (b.TotalAlloc - a.TotalAlloc) / rounds
+	}
+	t.Logf("bytes allocated by a join and a leave: %v", each)
+	if each[500] > each[50]+each[50]/2 {
+		t.Errorf("a step allocates more in a larger room: %v", each)
 	}
 }
 

@@ -72,11 +72,17 @@ func (x *topology) carried(devs []*model.Device) bool {
 	return false
 }
 
+// joined notes that a device has come in.
+func (x *topology) joined(d *model.Device) {
+	x.fresh = append(x.fresh, d)
+	x.members("joined")
+}
+
 // members notes that who is there has changed, so that what failed with the
 // others may be tried again.
 func (x *topology) members(why string) {
 	x.failed = false
-	x.changed(why)
+	x.note(why)
 }
 
 // release gives up the server's legs of those whose peers carry their media.

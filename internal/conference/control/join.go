@@ -117,7 +117,7 @@ func (x *joins) single(part *model.Participant, old *model.Device, p api.JoinPar
 // let gives a device of a joined participant its media session and tracks.
 func (x *joins) let(t *turn, d *model.Device, p api.JoinParams) api.JoinResult {
 	x.m.media.open(d)
-	x.m.topo.members("joined")
+	x.m.topo.joined(d)
 	published := make([]api.PublishResult, 0, len(p.Tracks))
 	for _, pp := range p.Tracks {
 		k := x.m.tracks.add(t, d, pp)

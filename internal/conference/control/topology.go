@@ -17,7 +17,9 @@ import (
 type topology struct {
 	m        *Machine
 	due      bool
-	forced   bool // chosen by somebody in this turn: no waiting
+	all      bool            // every leg is to be looked at, else those of fresh
+	fresh    []*model.Device // came in this turn
+	forced   bool            // chosen by somebody in this turn: no waiting
 	reason   string
 	arrivals uint64
 	arrived  map[*model.Device]uint64 // order in which the present loads came
@@ -61,6 +63,11 @@ func (ReleaseMedia) effect() {}
 
 // changed asks for a look at every leg at the end of the turn.
 func (x *topology) changed(why string) {
+	x.all = true
+	x.note(why)
+}
+
+func (x *topology) note(why string) {
 	x.due = true
 	if x.reason == "" || why == "set" {
 		x.reason = why
@@ -72,10 +79,18 @@ func (x *topology) settle(t *turn) {
 	if !x.due {
 		return
 	}
-	why := x.reason
-	x.due, x.reason = false, ""
+	why, all, fresh := x.reason, x.all, x.fresh
+	x.due, x.all, x.fresh, x.reason = false, false, nil, ""
 	c := x.m.conf
 	if c.Phase != model.Active && c.Phase != model.Ending {
+		return
+	}
+	if !all && x.many() {
+		for _, d := range fresh {
+			if serving(d) {
+				x.apply(t, d, nil, why)
+			}
+		}
 		return
 	}
 	devs := x.served()
@@ -90,6 +105,18 @@ func (x *topology) settle(t *turn) {
 	x.release(t, devs)
 }
 
+// many reports that coming and going changes nobody else's leg: there are too
+// many to talk directly, and nothing is missed that could be missed no more. A
+// large room is not walked through for each who comes.
+func (x *topology) many() bool {
+	return x.m.users > meshed && !x.direct && x.few.IsZero() && x.m.conf.Lacking == "" &&
+		(x.lacking[0] == nil) == (x.mixer("audio") == nil) && (x.lacking[1] == nil) == (x.mixer("video") == nil)
+}
+
+func serving(d *model.Device) bool {
+	return d.Part.State == model.Joined && d.Status.Live() && d.Session != "" && d.MS != ""
+}
+
 // served lists the devices that media is for, in the order they came.
 func (x *topology) served() []*model.Device {
 	var out []*model.Device
@@ -98,7 +125,7 @@ func (x *topology) served() []*model.Device {
 			continue
 		}
 		for _, d := range p.Devices {
-			if d.Status.Live() && d.Session != "" && d.MS != "" {
+			if serving(d) {
 				out = append(out, d)
 			}
 		}
