@@ -297,7 +297,7 @@ func (b *plainBuilder) finish(port, index int) error {
 func (s *PlainSection) allowed(c plane.Codec) plane.Codec {
 	c.TWCC, c.REMB = false, false // they need header extensions
 	if !s.Feedback {
-		c.NACK, c.PLI, c.FIR, c.RTX = false, false, false, 0
+		c.NACK, c.PLI, c.FIR, c.TMMBR, c.RTX = false, false, false, false, 0
 	}
 	if s.Kind == plane.Audio {
 		switch {
