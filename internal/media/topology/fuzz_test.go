@@ -76,11 +76,6 @@ func FuzzRelay(f *testing.F) {
 			l.collect()
 			l.empty()
 		}
-		l, p := newPair(t)
-		p.Bind(1, 1)
-		p.Bind(2, 2)
-		l.script(b, func(int) {})
-		l.empty()
 	})
 }
 

@@ -2,7 +2,6 @@ package topology_test
 
 import (
 	"bytes"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -11,112 +10,6 @@ import (
 	"parley/internal/media/graph"
 	"parley/internal/media/topology"
 )
-
-var (
-	addrA = netip.MustParseAddrPort("192.0.2.1:4000")
-	addrB = netip.MustParseAddrPort("192.0.2.2:5000")
-)
-
-func newPair(t testing.TB) (*lab, *topology.Pair) {
-	l, p := newLab(t), topology.NewPair(1, 2)
-	l.el = p
-	p.Permit(1, addrA.Addr())
-	p.Permit(2, addrB.Addr())
-	return l, p
-}
-
-func (l *lab) datagram(p *topology.Pair, leg graph.LegID, from netip.AddrPort, b []byte) {
-	x := l.buf(b)
-	p.HandleDatagram(leg, from, x, &l.out)
-	x.Release()
-	l.collect()
-}
-
-func TestREL1_EveryDatagramIsByteEqual(t *testing.T) {
-	l, p := newPair(t)
-	x := cam{ssrc: 7, pt: 96}
-	in := [][]byte{
-		{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42}, // STUN
-		{22, 0xfe, 0xfd, 0, 0, 1, 2, 3},      // DTLS
-		x.frame(true), x.frame(false),
-		{0x80, 201, 0, 1, 0, 0, 0, 9, 0xde, 0xad, 0xbe, 0xef}, // SRTCP
-		{0xff}, {},
-	}
-	for _, b := range in {
-		l.datagram(p, 1, addrA, b)
-		l.datagram(p, 2, addrB, b)
-	}
-	for _, leg := range []graph.LegID{1, 2} {
-		if len(l.got[leg]) != len(in) {
-			t.Fatalf("%d of %d", len(l.got[leg]), len(in))
-		}
-		for i := range in {
-			if !bytes.Equal(l.got[leg][i].b, in[i]) {
-				t.Fatalf("%d changed: %x", i, l.got[leg][i].b)
-			}
-		}
-	}
-	if l.pool.Live() != 0 {
-		t.Fatal("buffers leak")
-	}
-	p.Bind(5, 1) // as an element: the link has checked the address
-	l.clear()
-	b := x.frame(false)
-	l.rtp(5, b)
-	c := l.rtcp(2, &prtcp.ReceiverReport{SSRC: 8})
-	if len(l.got[2]) != 1 || !bytes.Equal(l.got[2][0].b, b) || len(l.got[1]) != 1 || !bytes.Equal(l.got[1][0].b, c) {
-		t.Fatalf("%v", l.got)
-	}
-}
-
-func TestREL2_StrangersAreDropped(t *testing.T) {
-	l, p := newPair(t)
-	l.datagram(p, 1, addrB, []byte{1}) // not permitted here
-	l.datagram(p, 3, addrA, []byte{1}) // no such leg
-	if len(l.got) != 0 || p.Drops().Stranger != 2 {
-		t.Fatalf("%v %+v", l.got, p.Drops())
-	}
-	l.datagram(p, 1, addrA, []byte{1})
-	l.datagram(p, 1, netip.AddrPortFrom(addrA.Addr(), 4001), []byte{1}) // not the latched port
-	if len(l.got[2]) != 1 || p.Drops().Stranger != 3 {
-		t.Fatalf("%v %+v", l.got, p.Drops())
-	}
-	p.Permit(1, addrA.Addr()) // permitted anew: latches again
-	l.datagram(p, 1, netip.AddrPortFrom(addrA.Addr(), 4001), []byte{1})
-	if len(l.got[2]) != 2 {
-		t.Fatal("not latched anew")
-	}
-	l.rtp(77, (&cam{}).frame(true)) // no such track
-	l.compound(9, []byte{0x80, 201, 0, 1, 0, 0, 0, 1})
-	if len(l.got[2]) != 2 || len(l.got[1]) != 0 || p.Drops().Stranger != 5 {
-		t.Fatalf("%+v", p.Drops())
-	}
-}
-
-func TestREL3_SilentOnItsOwn(t *testing.T) {
-	l, p := newPair(t)
-	l.datagram(p, 1, addrA, []byte{1})
-	l.clear()
-	l.run(time.Minute)
-	if len(l.got) != 0 {
-		t.Fatalf("%v", l.got)
-	}
-}
-
-func TestREL4_LargePayloadsInOrder(t *testing.T) {
-	l, p := newPair(t)
-	for i := range 200 {
-		l.datagram(p, 1, addrA, bytes.Repeat([]byte{byte(i)}, 1400))
-	}
-	if len(l.got[2]) != 200 {
-		t.Fatal(len(l.got[2]))
-	}
-	for i, s := range l.got[2] {
-		if !bytes.Equal(s.b, bytes.Repeat([]byte{byte(i)}, 1400)) {
-			t.Fatalf("packet %d", i)
-		}
-	}
-}
 
 func newRelay(t testing.TB, keys bool) (*lab, *topology.Relay) {
 	l, r := newLab(t), topology.NewRelay(keys)
