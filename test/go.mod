@@ -37,5 +37,7 @@ require (
 replace parley => ../
 
 // The server's newer pion/srtp does not build with this pion/webrtc; nothing of
-// the server that is imported here uses it.
+// the server that is imported here uses it. The same goes for pion/turn.
 replace github.com/pion/srtp/v3 => github.com/pion/srtp/v3 v3.0.13
+
+replace github.com/pion/turn/v5 => github.com/pion/turn/v5 v5.1.0
