@@ -109,12 +109,13 @@ type camera struct {
 	split *payload.Splitter
 	seq   uint16
 	n     int
+	keys  bool // all units are keyframes
 	ssrc  uint32
 }
 
 func (c *camera) next(send func([]byte)) {
 	i := c.n % len(c.units)
-	parts := c.split.Split(c.units[i], i == 0, 0, 0)
+	parts := c.split.Split(c.units[i], i == 0 || c.keys, 640, 360)
 	for k, p := range parts {
 		m := byte(96)
 		if k == len(parts)-1 {
@@ -333,3 +334,5 @@ func near(f *picture.Frame, x, y int, c picture.Color) bool {
 }
 
 type trackID = ids.Track
+
+type outputT = mcu.Output
