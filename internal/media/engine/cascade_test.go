@@ -381,3 +381,52 @@ func TestCMB9_ARelayThatRestarts(t *testing.T) {
 		}
 	}
 }
+
+// TestRTM6_TwoMCUsDoNotHowl: two MCUs dialled into each other, either showing
+// the other whoever its control names, its own stream included: nothing comes
+// back to where it was said, and no packet arrives twice, in five seconds.
+func TestRTM6_TwoMCUsDoNotHowl(t *testing.T) {
+	c := newCluster(t)
+	var at [2]*pub  // who speaks at either
+	var hop [2]*pub // the other MCU as either has it
+	var ears [2]*peer
+	var subs [2]plane.Subscription
+	for i := range 2 {
+		at[i] = c.publisher(i, plane.Audio).publish("0", plane.Audio, uint32(0xA0+i))
+		p := c.legs[[2]int{i, 1 - i}]
+		p.media.Sections = []plane.Section{{MID: "0", Kind: plane.Audio, Recv: &plane.Recv{Codecs: []plane.Codec{pubOpus}}, Send: &plane.Send{Codecs: []plane.Codec{pubOpus}}}}
+		c.shards[i].ConfigureLeg(c.now, p.leg, p.media)
+		hop[i] = p.publish("0", plane.Audio, 0)
+		subs[i] = p.subscribe(at[i], plane.Subscription{Slot: true, Anonymous: true, MID: "0"})
+		ears[i] = c.subscriber(i, 1, plane.Audio)
+		ears[i].subscribe(hop[i], plane.Subscription{Slot: true, Anonymous: true})
+	}
+	said := 0
+	for c.now < clock.Time(15*time.Second) {
+		for i := range 2 {
+			at[i].send([]byte(fmt.Sprint("speaker ", i, " says ", said)), false)
+			at[i].ts += 960
+		}
+		said++
+		if said%50 == 0 { // the loudest on either is the other: "show him"
+			for i := range 2 {
+				c.legs[[2]int{i, 1 - i}].subscribe(hop[i], subs[i])
+			}
+		}
+		c.let(20 * time.Millisecond)
+	}
+	for i := range 2 {
+		heard := map[string]int{}
+		for _, q := range ears[i].rtpGot(0) {
+			heard[string(q.Payload)]++
+		}
+		for text, n := range heard {
+			if n > 1 || text[:9] == fmt.Sprint("speaker ", i) {
+				t.Fatalf("%q heard %d times at %d", text, n, i)
+			}
+		}
+		if len(heard) < said-10 {
+			t.Fatalf("%d of %d heard", len(heard), said)
+		}
+	}
+}
