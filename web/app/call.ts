@@ -4,7 +4,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import {
   CaptureError, exchange, dropFragment, forgetToken, invite, openScreen, ParleyError, readFragment, Room, roomStatus, storedInvite, storedToken, storeInvite, storeToken,
-  type LocalTrack, type Participant, type Quality, type RemoteTrack, type Role, type RoomState, type Source,
+  type LocalTrack, type Participant, type Path, type Quality, type RemoteTrack, type Role, type RoomState, type SlotSource, type Source,
 } from "../sdk";
 import * as chat from "./chat";
 import * as control from "./control";
@@ -25,6 +25,12 @@ export const speaker = signal<string | null>(null);
 export const connection = signal<RTCPeerConnectionState>("new");
 export const draining = signal(false); // the server said it is going away
 export const qualityTick = signal(0);
+export const path = signal<Path>("none"); // the way that media takes
+export const slots = signal<ReadonlyMap<string, SlotSource>>(new Map());
+/** What is known of our connection is shown. */
+export const qualityOpen = signal(false);
+/** Tell nobody our address. */
+export const hidden = signal(prefs.get("hide") === "1");
 export const problem = signal<ParleyError | null>(null);
 export const waiting = signal<number | null>(null); // people inside, as told before joining
 export const silenced = signal(false); // the browser refuses to play sound before a click
@@ -128,7 +134,7 @@ export async function join(name: string): Promise<void> {
     over(failed(err));
     return;
   }
-  room = new Room({ room: roomName, name, token, as: token ? (storedInvite(roomName) ?? "owner").slice(-12) : "", simulcast: new URLSearchParams(location.search).has("simulcast") });
+  room = new Room({ room: roomName, name, token, as: token ? (storedInvite(roomName) ?? "owner").slice(-12) : "", simulcast: new URLSearchParams(location.search).has("simulcast"), relayOnly: hidden.value });
   listen(room);
   control.follow(room);
   chat.follow(room);
@@ -178,6 +184,8 @@ function listen(r: Room): void {
   r.on("speaker", (s) => (speaker.value = s));
   r.on("connection", (s) => (connection.value = s));
   r.on("quality", () => qualityTick.value++);
+  r.on("path", (p) => (path.value = p));
+  r.on("slots", (m) => (slots.value = new Map(m)));
   r.on("error", (e) => report(e));
   r.on("closed", (e) => over(e));
 }
@@ -320,6 +328,12 @@ export async function leave(): Promise<void> {
 export function setLayout(to: "grid" | "speaker"): void {
   layout.value = to;
   prefs.set("layout", to);
+}
+
+export function setHidden(to: boolean): void {
+  hidden.value = to;
+  prefs.set("hide", to ? "1" : "0");
+  room?.setRelayOnly(to);
 }
 
 export function setOutput(id: string): void {

@@ -4,8 +4,8 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import {
-  atLeast, floors as floorsOf, hands as handsOf, isLocked, isRecording, lobby as lobbyOf, may, mutedMedia, policyOf, sidebars as sidebarsOf, titleOf,
-  type ConferenceInfo, type Floor, type Person, type Policy, type Role, type Room, type Sidebar, type Source, type Waiting,
+  atLeast, floors as floorsOf, hands as handsOf, isLocked, isRecording, lobby as lobbyOf, may, mutedMedia, policyOf, topologyOf, sidebars as sidebarsOf, titleOf,
+  type ConferenceInfo, type Floor, type Person, type Policy, type Role, type Room, type Sidebar, type Source, type TopologyInfo, type Waiting,
 } from "../sdk";
 import { t, type Key } from "./i18n";
 import { refused, say } from "./notes";
@@ -22,6 +22,8 @@ export const recording = signal(false);
 /** A moderator muted all: new microphones start muted. */
 export const allMuted = signal(false);
 /** When the conference ends (ms since 1970), if that was announced. */
+/** How media flows in this room. */
+export const topology = signal<TopologyInfo>({ name: "auto" });
 export const ending = signal<number | null>(null);
 /** Title of the breakout room we are in; null: in the main room. */
 export const breakout = signal<string | null>(null);
@@ -97,6 +99,7 @@ function fromDocument(r: Room, doc: ConferenceInfo): void {
     persons.value = r.people;
     role.value ??= r.role;
     policy.value = policyOf(doc);
+    topology.value = topologyOf(doc);
     title.value = titleOf(doc);
     locked.value = isLocked(doc);
     lobby.value = lobbyOf(doc);

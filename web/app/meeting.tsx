@@ -6,6 +6,7 @@ import { t } from "./i18n";
 import { breakoutsOpen } from "./breakouts";
 import { Lock, MicOff, Rooms, Unlock } from "./icons";
 import { ask } from "./notes";
+import { TopologyOfRoom } from "./topology";
 
 export function MeetingTools() {
   const moderates = control.isAtLeast("moderator");
@@ -30,6 +31,7 @@ export function MeetingTools() {
         {moderates && control.ending.value === null && <button type="button" class="tool danger" onClick={end}>{t("endForAll")}</button>}
       </div>
       {moderates && <LobbySwitch />}
+      {control.can("conference.setTopology") && <TopologyOfRoom />}
     </section>
   );
 }

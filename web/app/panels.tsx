@@ -13,6 +13,11 @@ export function SettingsPanel() {
     <Panel title={t("settings")}>
       <DeviceChoice />
       <Language />
+      <label class="check">
+        <input type="checkbox" checked={call.hidden.value} aria-describedby="hide-hint" onChange={(e) => call.setHidden(e.currentTarget.checked)} />
+        {t("hideAddress")}
+      </label>
+      <p class="hint" id="hide-hint">{t("hideAddressHint")}</p>
     </Panel>
   );
 }

@@ -14,6 +14,7 @@ import { MeetingTools } from "./meeting";
 import { ask } from "./notes";
 import { Panel } from "./panel";
 import { Avatar, QualityMark } from "./tile";
+import { TopologyOf } from "./topology";
 
 /** Whose tools are open. */
 const opened = signal<string | null>(null);
@@ -179,6 +180,7 @@ function PowerTools({ person: p }: { person: Person }) {
       {control.floors.value.length > 0 && !atLeast(p.role, "moderator") && (
         <Tool label={t(chairs ? "floorChairEnd" : "floorChair")} onClick={() => void control.setPolicy({ floorChair: chairs ? "" : p.user })} />
       )}
+      {control.can("conference.setTopology") && <TopologyOf person={p} />}
       {p.role !== "owner" && <Tool label={t("remove")} danger onClick={() => remove(false)} />}
       {p.role !== "owner" && <Tool label={t("removeBan")} danger onClick={() => remove(true)} />}
     </>

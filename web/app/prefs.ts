@@ -2,7 +2,7 @@
 
 import { safeStorage } from "../sdk";
 
-type Pref = "name" | "lang" | "camera" | "microphone" | "speaker" | "layout" | "micOn" | "camOn";
+type Pref = "name" | "lang" | "camera" | "microphone" | "speaker" | "layout" | "micOn" | "camOn" | "hide";
 
 const store = safeStorage("localStorage");
 

@@ -8,12 +8,21 @@ import { t } from "./i18n";
 import { Link, Sound } from "./icons";
 import { grid } from "./layout";
 import { Badges } from "./overlays";
-import { isSpeaking, Tile, type Shown } from "./tile";
+import { isShared, isSpeaking, Tile, type Shown, type ShownShared } from "./tile";
 
-/** One tile for each person, however many devices, and one for each shared screen. */
+/**
+ * One tile for each person, however many devices, and one for each shared screen;
+ * whoever is seen in a picture that the server switches, there. A composed picture
+ * holds everybody and is the only tile.
+ */
 function shownTiles(): Shown[] {
-  const out: Shown[] = [];
+  const composed = call.remote.value.get("mix:video");
+  if (composed) return [{ id: "mix", kind: "mix", track: composed.media, owner: null }];
+  const shared = sharedTiles();
+  const seen = new Set(shared.map((x) => x.owner?.user));
+  const out: Shown[] = [...shared];
   for (const owner of control.here.value) {
+    if (seen.has(owner.user)) continue;
     for (const d of owner.devices) {
       const screen = d.self ? call.local.value.has("screen") : d.tracks.some((x) => x.source === "screen");
       if (screen) out.push({ id: `${d.key}#screen`, person: d, owner, kind: "screen" });
@@ -21,6 +30,20 @@ function shownTiles(): Shown[] {
     const person = faceOf(owner);
     if (person) out.push({ id: owner.user, person, owner, kind: "person" });
   }
+  return out;
+}
+
+/** Pictures that show one person after another, those that show somebody. */
+function sharedTiles(): ShownShared[] {
+  const out: ShownShared[] = [];
+  for (const x of call.remote.value.values()) {
+    if (!x.id.startsWith("slot:") || x.media.kind !== "video") continue;
+    const user = call.currentRoom()?.sourceOf(x);
+    const owner = control.here.value.find((p) => p.user === user) ?? null;
+    if (owner) out.push({ id: x.id, kind: "slot", track: x.media, owner });
+  }
+  void call.slots.value; // drawn again when another source is told
+  void call.qualityTick.value;
   return out;
 }
 
@@ -36,12 +59,13 @@ function faceOf(p: Person): Participant | null {
 function useSpotlight(tiles: Shown[]): Shown | null {
   const last = useRef<string | null>(null);
   const pinned = tiles.find((x) => x.id === call.pinned.value);
+  const composed = tiles.find((x) => x.kind === "mix");
   const screen = tiles.find((x) => x.kind === "screen" && !x.person.self) ?? tiles.find((x) => x.kind === "screen");
-  if (pinned ?? screen) return (pinned ?? screen)!;
+  if (composed ?? pinned ?? screen) return (composed ?? pinned ?? screen)!;
   if (call.layout.value === "grid") return null;
   const speaking = tiles.find((x) => x.kind === "person" && !x.owner.self && isSpeaking(x.owner));
   if (speaking) last.current = speaking.id;
-  return speaking ?? tiles.find((x) => x.id === last.current) ?? tiles.find((x) => !x.owner.self) ?? tiles[0] ?? null;
+  return tiles.find(isShared) ?? speaking ?? tiles.find((x) => x.id === last.current) ?? tiles.find((x) => !x.owner?.self) ?? tiles[0] ?? null;
 }
 
 export function Stage() {

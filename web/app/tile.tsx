@@ -7,9 +7,10 @@ import { t, type Key } from "./i18n";
 import { Bars, MicOff, Pin } from "./icons";
 import { hue, initials } from "./layout";
 import { DeviceMarks, HandMark, isHeard } from "./people";
+import { PathLine } from "./topology";
 
-/** What a tile shows. */
-export interface Shown {
+/** What a tile shows: somebody's camera or screen. */
+export interface ShownPerson {
   id: string;
   /** The device that is shown. */
   person: Participant;
@@ -17,6 +18,19 @@ export interface Shown {
   owner: Person;
   kind: "person" | "screen";
 }
+
+/** A picture that the server makes or switches: of several people, or of one after another. */
+export interface ShownShared {
+  id: string;
+  kind: "mix" | "slot";
+  track: MediaStreamTrack;
+  /** Who is seen, where it is one; the others are avatars meanwhile. */
+  owner: Person | null;
+}
+
+export type Shown = ShownPerson | ShownShared;
+
+export const isShared = (s: Shown): s is ShownShared => s.kind === "mix" || s.kind === "slot";
 
 /** Plays a track without sound; sound has its own elements. A picture stays until the next track has one. */
 export function Video({ track, mirror, fit }: { track: MediaStreamTrack; mirror?: boolean; fit?: boolean }) {
@@ -59,7 +73,7 @@ function dark(el: HTMLVideoElement): void {
 }
 
 /** The track to show for a tile, if there is one. */
-export function videoOf(s: Shown): MediaStreamTrack | null {
+export function videoOf(s: ShownPerson): MediaStreamTrack | null {
   const source = s.kind === "screen" ? "screen" : "camera";
   if (s.person.self) {
     const mine = call.local.value.get(source);
@@ -105,6 +119,44 @@ export function Avatar({ person }: { person: Participant }) {
 }
 
 export function Tile({ shown, large }: { shown: Shown; large?: boolean }) {
+  return isShared(shown) ? <SharedTile shown={shown} large={large} /> : <PersonTile shown={shown} large={large} />;
+}
+
+function SharedTile({ shown, large }: { shown: ShownShared; large?: boolean }) {
+  const name = shown.kind === "mix" ? t("composed") : shown.owner ? shown.owner.name || t("guest") : t("slotEmpty");
+  return (
+    <figure class={`tile shared${large ? " large" : ""}`} data-kind={shown.kind} data-user={shown.owner?.user} aria-label={name}>
+      <Video track={shown.track} fit />
+      {shown.kind === "slot" && (
+        <figcaption class="caption">
+          <span class="name">{name}</span>
+        </figcaption>
+      )}
+    </figure>
+  );
+}
+
+/** The own mark opens what is known of the connection. */
+function OwnQuality({ person }: { person: Participant }) {
+  const open = call.qualityOpen.value;
+  const f = (void call.qualityTick.value, call.currentRoom()?.figures);
+  return (
+    <span class="own-quality">
+      <button type="button" class="plain" aria-label={t("connectionOf")} aria-expanded={open} onClick={() => (call.qualityOpen.value = !open)}>
+        <QualityMark person={person} />
+      </button>
+      {open && (
+        <span class="pop" role="status">
+          <span>{t("mediaPath")}: <PathLine /></span>
+          {f?.rttMs != null && <span>{t("roundTrip")}: {Math.round(f.rttMs)} ms</span>}
+          {f?.lossPercent != null && <span>{t("lossOf")}: {f.lossPercent.toFixed(1)} %</span>}
+        </span>
+      )}
+    </span>
+  );
+}
+
+function PersonTile({ shown, large }: { shown: ShownPerson; large?: boolean }) {
   const { person, owner, kind } = shown;
   const video = videoOf(shown);
   const screen = kind === "screen";
@@ -125,7 +177,7 @@ export function Tile({ shown, large }: { shown: Shown; large?: boolean }) {
         <span class="name">{label}</span>
         {!screen && <DeviceMarks person={owner} />}
         {!person.reachable && <span class="away-mark">{t("away")}</span>}
-        {!screen && <QualityMark person={person} />}
+        {!screen && (person.self ? <OwnQuality person={person} /> : <QualityMark person={person} />)}
       </figcaption>
       <button type="button" class="pin" aria-pressed={pinned} aria-label={t(pinned ? "unpin" : "pin", { name })} onClick={() => (call.pinned.value = pinned ? null : shown.id)}>
         <Pin />

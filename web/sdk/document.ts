@@ -2,7 +2,7 @@
 // sidebars, recording. Pure functions; the roster's are in roster.ts.
 
 import type { FloorState, Policy } from "./commands";
-import { extOf, type ConferenceInfo } from "./info";
+import { extOf, type ConferenceInfo, type TopologyInfo } from "./info";
 import type { Source } from "./protocol";
 import { people, type Person } from "./roster";
 
@@ -16,6 +16,11 @@ export function titleOf(doc: ConferenceInfo | null): string {
 
 export function policyOf(doc: ConferenceInfo | null): Policy {
   return (doc && extOf(doc).policy) ?? {};
+}
+
+/** How media flows in the conference. */
+export function topologyOf(doc: ConferenceInfo | null): TopologyInfo {
+  return (doc && extOf(doc).topology) ?? { name: "auto" };
 }
 
 /** Media whose new tracks start muted: a moderator muted all. */

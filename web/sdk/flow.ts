@@ -46,6 +46,7 @@ const SILENT_MS = 4_000; // a connection that brings nothing for this long count
 const LEAVE_MS = 10_000; // a peer's connection is left this long after the server's stands, whatever still misses
 const REACH_MS = 12_000; // peers that have not reached one another by then do not
 
+const SHARED_MS = 3_000; // a mix or a slot that brings no picture for this long has none to bring
 const RELEASE_MS = 2_000; // the server lets go of us by itself, unless it was busy
 
 const SERVER_ONLY: LegState = { topology: "sfu", manner: "sfu" };
@@ -67,6 +68,7 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
   private needs: MediaNeeded | null = null;
   private rev = 0; // of the session with the server, over its connections
   private viaServer: Received[] = [];
+  private receivedAt = 0; // when these sections were told
   private told = new Map<PeerLink, string>(); // what the server was told of each link
   private timer?: ReturnType<typeof setTimeout>;
   private looking = false;
@@ -165,7 +167,9 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
     });
     this.server = m;
     m.on("received", (list) => {
-      if (m === this.server) this.viaServer = list;
+      if (m !== this.server) return;
+      this.viaServer = list;
+      this.receivedAt = Date.now();
       this.turn();
     });
     m.on("connection", () => this.turn());
@@ -223,7 +227,12 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
   /** Whether media is on its way from one way to another, or to its first. */
   private changing(): boolean {
     if (this.direct) return this.mesh.wanted().some((w) => !w.link?.used) || this.server !== null;
-    return this.mesh.links.size > 0;
+    return this.mesh.links.size > 0 || this.viaServer.some((r) => this.awaited(r));
+  }
+
+  /** Whether a shared picture is not shown yet, since it has not begun: what it takes the place of is there still. */
+  private awaited(r: Received): boolean {
+    return shared(r.track) && r.kind === "video" && !this.alive(r) && Date.now() - this.receivedAt < SHARED_MS;
   }
 
   private async look(): Promise<void> {
@@ -302,7 +311,7 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
     const next = new Map<string, RemoteTrack>();
     const put = (r: Received, pc: RTCPeerConnection, direct: boolean) => next.set(r.track, { id: r.track, media: r.media, receiver: r.receiver, pc, direct });
     const peers = this.mesh.received();
-    for (const r of this.viaServer) put(r, this.server!.pc, false);
+    for (const r of this.viaServer) if (before.has(r.track) || !this.awaited(r)) put(r, this.server!.pc, false);
     for (const { link, r } of peers) {
       const s = this.viaServer.find((x) => x.track === r.track);
       const shown = before.get(r.track);

@@ -6,7 +6,7 @@
 // present means replaced whole, absent means unchanged, null is never sent.
 
 import type { DeviceInput, FloorStatus, InputKind, Policy, Presence } from "./commands";
-import type { Source } from "./protocol";
+import type { Manner, Source, Topology } from "./protocol";
 
 export type DocState = "full" | "partial" | "deleted";
 export type MediaStatus = "sendrecv" | "sendonly" | "recvonly" | "inactive";
@@ -39,7 +39,11 @@ export interface EndpointInfo {
   disconnectionMethod?: string;
   disconnectionInfo?: { when?: string; reason?: string; by?: string };
   media?: Record<string, MediaInfo>;
-  ext?: Ext<{ reachability?: "ok" | "suspended"; kind?: string; inputs?: DeviceInput[]; active?: Partial<Record<InputKind, string>> }>;
+  ext?: Ext<{
+    reachability?: "ok" | "suspended"; kind?: string; inputs?: DeviceInput[]; active?: Partial<Record<InputKind, string>>;
+    /** How its media flows, and its own topology where one was chosen for it. */
+    manner?: Manner; topology?: TopologyInfo;
+  }>;
 }
 
 /** A raised hand; rank 1 was first. */
@@ -63,10 +67,19 @@ export interface SidebarRef {
   displayText?: string;
 }
 
+/** How media flows, by the name that was chosen. */
+export interface TopologyInfo {
+  name: Topology;
+  allowDiscouraged?: boolean;
+  /** To moderators: what a mixer would need here. */
+  lacking?: string;
+}
+
 /** Our own members of a conference. */
 export interface ConferenceExt {
   rev?: number;
   policy?: Policy;
+  topology?: TopologyInfo;
   layout?: { mode?: string; pins?: string[] };
   recording?: { state?: string };
   floors?: FloorInfo[];

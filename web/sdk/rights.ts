@@ -13,7 +13,7 @@ export function atLeast(r: Role | undefined, want: Role): boolean {
 
 /** Lowest role for a command given for others or the whole conference. */
 const lowest: Record<string, Role> = {
-  "conference.end": "moderator", "conference.lock": "moderator", "conference.unlock": "moderator", "conference.setPolicy": "moderator",
+  "conference.end": "moderator", "conference.lock": "moderator", "conference.unlock": "moderator", "conference.setPolicy": "moderator", "conference.setTopology": "moderator",
   "track.mute": "moderator", "track.unmute": "moderator", "participant.expel": "moderator", "participant.setRole": "moderator",
   "participant.transfer": "moderator", "participant.invite": "moderator", "lobby.admit": "moderator", "lobby.reject": "moderator",
   "hand.lower": "moderator", "floor.grant": "moderator", "floor.deny": "moderator", "floor.revoke": "moderator",

@@ -189,6 +189,18 @@ export class Room extends Emitter<RoomEvents> {
     return this.flow.server;
   }
 
+  /**
+   * Whose picture or sound an arriving track is now. For a section that shows one
+   * after another: by the server's word, else by the contributing source that the
+   * packets name (RFC 3550, section 5.1).
+   */
+  sourceOf(t: RemoteTrack): string | undefined {
+    const told = this.flow.slots.get(t.id);
+    if (told) return told.user;
+    const csrc = t.id.startsWith("slot:") ? t.receiver.getContributingSources?.()[0]?.source : undefined;
+    return this.participants.find((p) => p.tracks.some((x) => x.id === t.id || (csrc !== undefined && x.srcId === csrc)))?.user;
+  }
+
   /** Hide the own address from other people, or do not, from now on. */
   setRelayOnly(on: boolean): void {
     this.opts.relayOnly = on;

@@ -10,6 +10,8 @@ export interface TrackInfo {
   source: Source;
   muted: boolean;
   mutedBy?: string;
+  /** The number that contributing sources have (CSRC), where it is known. */
+  srcId?: number;
 }
 
 /** One device of one person: a tile. */
@@ -32,6 +34,10 @@ export interface Participant {
   tracks: TrackInfo[];
   /** When it came, as the server says it (RFC 3339); for a steady order. */
   since: string;
+  /** How its media flows: direct, sfu, mixer and so on; empty: not told. */
+  manner: string;
+  /** Its own topology, where one was chosen for it. */
+  topology: string;
 }
 
 /** One person with all devices. */
@@ -93,7 +99,7 @@ function devicesOf(user: string, u: UserInfo, self?: Self | null): Participant[]
     out.push({
       key: `${user}/${device}`, user, device, self: self?.user === user && self.device === device, name: u.displayText || e.displayText || "", roles: u.roles ?? [],
       kind: ext.kind ?? "browser", label: e.displayText ?? "", reachable: ext.reachability !== "suspended", held: e.status === "on-hold", tracks: tracksOf(e),
-      since: e.joiningInfo?.when ?? "",
+      since: e.joiningInfo?.when ?? "", manner: ext.manner ?? "", topology: ext.topology?.name ?? "",
     });
   }
   return out;
@@ -142,7 +148,7 @@ function tracksOf(e: EndpointInfo): TrackInfo[] {
     if (!source) continue; // a receive-only row is no track
     const kind: Kind = source === "camera" || source === "screen" ? "video" : "audio";
     const sends = m.status === undefined || m.status === "sendrecv" || m.status === "sendonly";
-    out.push({ id, kind, source, muted: !sends || !!mutedBy, mutedBy });
+    out.push({ id, kind, source, muted: !sends || !!mutedBy, mutedBy, srcId: m.srcId ? Number(m.srcId) : undefined });
   }
   return out;
 }
