@@ -5,7 +5,7 @@ ARGS ?= --dev
 FUZZTIME ?= 20s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test build fmt lint race fuzz bench e2e web soak clean
+.PHONY: help run test build fmt lint race fuzz mutate bench e2e web soak clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ race: ## Go tests under the race detector
 
 fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz.sh $(FUZZTIME)
+
+mutate: ## takes rewriting lines away one by one; a test must notice each
+	go run ./scripts/mutate
 
 bench: ## forwarding benchmark beside a bare sender: ratios, allocations, memory
 	scripts/bench.sh
