@@ -124,6 +124,15 @@ func TestRelayBesideProjections(t *testing.T) {
 	if len(rtcpGot[*prtcp.PictureLossIndication](b)) != 1 {
 		t.Fatal("our own stream's request was not acted on")
 	}
+	// A report on our stream alone crosses as an empty one.
+	a.clear()
+	v.rtcp(&prtcp.ReceiverReport{SSRC: 0xE1, Reports: []prtcp.ReceptionReport{{SSRC: s.SSRC, FractionLost: 9}}})
+	r.turn()
+	for _, rr := range rtcpGot[*prtcp.ReceiverReport](a) {
+		if len(rr.Reports) != 0 {
+			t.Fatalf("%v", rr)
+		}
+	}
 	// Malformed: nothing crosses.
 	a.clear()
 	v.rawRTCP([]byte{0x80, 201, 0, 1, 0, 0, 0, 1, 0x80, 200, 0, 99})

@@ -108,3 +108,39 @@ func BenchmarkHeader(b *testing.B) {
 		m.Header(out, &rtp.Fields{PayloadType: 1, SSRC: 2}, &Hop{TWSeq: 1}, &p)
 	}
 }
+
+// TestHeaderMakesHopLocalExtensionsAnew: send time, transport-wide number and
+// MID are this leg's, whatever came.
+func TestHeaderMakesHopLocalExtensionsAnew(t *testing.T) {
+	src := plane.ExtIDs{plane.ExtAbsSendTime: 2, plane.ExtTransportCC: 3, plane.ExtMID: 4}
+	dst := plane.ExtIDs{plane.ExtAbsSendTime: 5, plane.ExtTransportCC: 6, plane.ExtMID: 7}
+	c := []plane.Codec{{Name: "VP8", PT: 96, ClockRate: 90000}}
+	m := New(&src, c, &dst, c, EndToEnd)
+	h := prtp.Header{Version: 2, SSRC: 1}
+	for id, d := range map[uint8][]byte{2: {9, 9, 9}, 3: {8, 8}, 4: {'x'}} {
+		if err := h.SetExtension(id, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := (&prtp.Packet{Header: h, Payload: []byte{1}}).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := ring.NewPool().Get()
+	buf.N = copy(buf.B[:], b)
+	p := graph.Packet{Buf: buf}
+	if rtp.Parse(buf.Bytes(), &p.Hdr) != rtp.OK {
+		t.Fatal("parse")
+	}
+	p.Exts = p.Hdr.ExtMask(buf.Bytes())
+	out := make([]byte, rtp.MaxHeader)
+	// 2.75 s after a full 64 seconds, in 6.18 fixed point.
+	n, _ := m.Header(out, &rtp.Fields{SSRC: 2}, &Hop{MID: "m", TWSeq: 0xABCD, AbsSend: AbsSendTime((64*7+2)<<32 | 3<<30)}, &p)
+	var q prtp.Packet
+	if err := q.Unmarshal(append(out[:n:n], 0)); err != nil {
+		t.Fatal(err)
+	}
+	if got := q.GetExtension(5); string(got) != "\x0b\x00\x00" || string(q.GetExtension(6)) != "\xab\xcd" || string(q.GetExtension(7)) != "m" || len(q.GetExtensionIDs()) != 3 {
+		t.Fatalf("% x, %v", got, q)
+	}
+}
