@@ -3,6 +3,7 @@ package videomix
 import (
 	"log/slog"
 	"sync"
+	"time"
 
 	"parley/internal/base/clock"
 	"parley/internal/base/fault"
@@ -34,6 +35,7 @@ type half struct {
 	wants    []mcu.Want
 	pace     pace
 	load     videochild.Load
+	spent    Usage // of composers
 	lastID   uint32
 	closed   bool
 	shift    clock.Time // of our clock against the monotonic one of processes
@@ -212,6 +214,26 @@ func (h *half) Stats(out ids.Track) (plane.MixStats, bool) {
 	return s, true
 }
 
+// Usage is what video mixing of a conference has cost so far in its processes.
+type Usage struct {
+	CPU, Codec time.Duration // all, and of it inside the codec libraries
+	Late       uint64        // ticks left out
+	Level      int           // of the pace, 0: nothing given up
+}
+
+// Usage returns the present processes' sum.
+func (h *half) Usage() Usage {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	u := h.spent
+	u.Level = h.pace.level
+	for _, s := range h.sources {
+		u.CPU += time.Duration(s.cpu)
+		u.Codec += time.Duration(s.inCodec)
+	}
+	return u
+}
+
 // Close implements mcu.Half.
 func (h *half) Close() {
 	h.mu.Lock()
@@ -248,6 +270,8 @@ func (h *half) second(l videochild.Load) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.load = l
+	h.spent.CPU, h.spent.Codec = max(h.spent.CPU, time.Duration(l.CPU)), h.spent.Codec+time.Duration(l.Codec)
+	h.spent.Late += uint64(l.Late)
 	if h.pace.second(busy(l), int(l.Late), int(l.Ticks)) {
 		h.log.Info("video pace", "conf", h.room.Conf, "level", h.pace.level)
 		h.arrange(h.now())

@@ -44,6 +44,8 @@ type source struct {
 	resizes float64      // tokens
 	refill  clock.Time
 	refused uint64
+
+	cpu, inCodec uint64 // ns of its process, as told last
 }
 
 // open begins to decode a source; with h.mu held.
@@ -184,6 +186,7 @@ func (h *half) decoded(s *source, r videochild.Result) {
 	if h.sources[s.track] != s {
 		return
 	}
+	s.cpu, s.inCodec = max(s.cpu, r.CPU), max(s.inCodec, r.Codec)
 	switch r.State {
 	case videochild.Failed:
 		s.asm.Reset()
