@@ -425,3 +425,50 @@ func TestWeakLegIsServedLess(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// TestRTM5_ComingAndGoingTouchesNoOtherLeg: where RTCP ends at the server, who
+// comes and goes is told by the roster within a second, and ends no stream of
+// anybody else's leg: an Unsubscribe would be a BYE.
+func TestRTM5_ComingAndGoingTouchesNoOtherLeg(t *testing.T) {
+	studio(t, func(h *house, x *fakeMixer) {
+		ana, bob := h.speaker("ana", api.JoinParams{}), h.speaker("bob", api.JoinParams{})
+		ana.set("rtcp-terminating-mcu")
+		calmDown(ana, bob)
+		ana.watches()
+		for _, o := range x.of("dev-ana") {
+			h.media(plane.Event{Kind: plane.TrackLive, Track: o.Track})
+		}
+		sent := func() map[ids.Subscription]uint32 {
+			conn := ana.conn()
+			h.plane.mu.Lock()
+			defer h.plane.mu.Unlock()
+			out := map[ids.Subscription]uint32{}
+			for id, s := range h.plane.subs {
+				if s.Conn == conn {
+					out[id] = s.SSRC
+					if !s.Anonymous {
+						t.Errorf("%+v tells whose it is", s)
+					}
+				}
+			}
+			return out
+		}
+		before, docs := sent(), len(ana.notes)
+		if len(before) != 2 {
+			t.Fatalf("ana is sent %v", before)
+		}
+		cyd := h.speaker("cyd", api.JoinParams{})
+		pass(time.Second)
+		if u := ana.doc.Doc.Users.User["cyd"]; u == nil || len(ana.notes) == docs {
+			t.Error("the roster does not show who came")
+		}
+		cyd.must(api.ConferenceLeave, api.LeaveParams{}, nil)
+		pass(time.Second)
+		if u := ana.doc.Doc.Users.User["cyd"]; u != nil && u.Endpoint["dev-cyd"].Status != "disconnected" {
+			t.Error("the roster does not show who went")
+		}
+		if after := sent(); !maps.Equal(before, after) {
+			t.Errorf("before %v, after %v", before, after)
+		}
+	})
+}

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"slices"
+
 	"parley/api"
 	"parley/internal/base/ids"
 	"parley/internal/conference/model"
@@ -57,6 +59,8 @@ func (x *topology) able(devs []*model.Device) bool {
 			return false
 		case d.Part.Anonymous || d.Away != nil: // peers see each other's addresses
 			return false
+		case slices.ContainsFunc(x.m.tracks.of(d.MS), func(k *model.Track) bool { return k.FocusMuted }):
+			return false
 		}
 	}
 	return true
@@ -83,6 +87,14 @@ func (x *topology) joined(d *model.Device) {
 func (x *topology) members(why string) {
 	x.failed = false
 	x.note(why)
+}
+
+// held notes that the focus mutes something, or does no more. Peers would have
+// to obey of their own will, so that a pair goes by way of the server meanwhile.
+func (x *topology) held() {
+	if x.direct || !x.few.IsZero() || len(x.arrived) <= meshed {
+		x.changed("muted")
+	}
 }
 
 // release gives up the server's legs of those whose peers carry their media.

@@ -216,6 +216,7 @@ func declineUnmute(m *Machine, t *turn, p api.TrackParams) (any, error) {
 func (x *tracks) muteChanged(t *turn, k *model.Track, was bool) {
 	t.touchTrack(k)
 	x.settle(k.Device)
+	x.m.topo.held()
 	if k.Muted() != was {
 		t.effect(MuteTrack{k.ID, k.Muted()})
 	}

@@ -112,6 +112,9 @@ func (x *tracks) add(t *turn, d *model.Device, p api.PublishParams) *model.Track
 	}
 	k.Hold(model.HeldByModerator, d.Part.FocusMuted[source] || x.joinMuted(d.Part, k.Kind))
 	k.Hold(model.HeldByFloor, x.m.floors.mutes(d.Part.User, k.Label))
+	if k.FocusMuted {
+		x.m.topo.held()
+	}
 	x.m.conf.Tracks[k.ID] = k
 	ms := x.m.conf.Media[d.MS]
 	ms.Tracks = append(ms.Tracks, k)
