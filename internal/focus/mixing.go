@@ -121,7 +121,7 @@ func (r *room) output(l *leg, kind plane.Kind) *output {
 	if c == nil {
 		return nil
 	}
-	o := plane.MixOutput{Kind: kind, Codec: *c, Listener: l.dev.ID, Anonymous: l.served.Anonymous()}
+	o := plane.MixOutput{Kind: kind, Codec: *c, Listener: l.dev.ID, Leg: l.conn, Anonymous: l.served.Anonymous()}
 	if l.dev.Group {
 		o.Listener = "" // it publishes nothing
 	}
