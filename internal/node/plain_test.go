@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"parley/api"
+	"parley/internal/base/ids"
+	"parley/internal/conference/control"
 	"parley/internal/config"
 )
 
@@ -110,8 +112,18 @@ type phone struct {
 	seq       uint16
 	ts        uint32
 	ssrc      uint32
+	played    int // samples
 	stop      chan struct{}
 	done      sync.WaitGroup
+
+	mu    sync.Mutex // guards what the peer changes while it talks
+	heads []head     // of all RTP that came
+}
+
+// head is what must be continuous.
+type head struct {
+	ssrc, ts uint32
+	seq      uint16
 }
 
 type datagram struct {
@@ -144,6 +156,11 @@ func newPhone(t *testing.T, host string, ssrc uint32) *phone {
 				n, from, err := conn.ReadFromUDPAddrPort(b)
 				if err != nil {
 					return
+				}
+				if conn == p.rtp && n >= 12 {
+					p.mu.Lock()
+					p.heads = append(p.heads, head{binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint16(b[2:])})
+					p.mu.Unlock()
 				}
 				ch <- datagram{from, bytes.Clone(b[:n])}
 			}
@@ -203,23 +220,8 @@ func (p *phone) learn(answer string) {
 	p.server = netip.AddrPortFrom(netip.MustParseAddr(c[1]), uint16(port))
 }
 
-// packet makes the next 20 ms of G.711.
-func (p *phone) packet(fill byte) []byte {
-	b := make([]byte, 12+160)
-	b[0], b[1] = 0x80, 0
-	p.seq++
-	p.ts += 160
-	binary.BigEndian.PutUint16(b[2:], p.seq)
-	binary.BigEndian.PutUint32(b[4:], p.ts)
-	binary.BigEndian.PutUint32(b[8:], p.ssrc)
-	for i := range b[12:] {
-		b[12+i] = fill
-	}
-	return b
-}
-
 // talk sends until the test ends.
-func (p *phone) talk(fill byte) {
+func (p *phone) talk(hz float64) {
 	p.done.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
@@ -228,7 +230,7 @@ func (p *phone) talk(fill byte) {
 			case <-p.stop:
 				return
 			case <-tick.C:
-				_, _ = p.rtp.WriteToUDPAddrPort(p.packet(fill), p.server)
+				_, _ = p.rtp.WriteToUDPAddrPort(p.packet(hz), p.server)
 			}
 		}
 	})
@@ -260,15 +262,12 @@ func TestPlainTwoPhones(t *testing.T) {
 	if !strings.Contains(answer, "telephone-event/8000") || a.server.Port()%2 != 0 {
 		t.Errorf("answer %s", answer)
 	}
-	a.talk(0x11)
-	b.talk(0x22)
-	fromA := b.hear("a's voice at b", func(d datagram) bool { return len(d.b) > 12 && d.b[len(d.b)-1] == 0x11 })
-	a.hear("b's voice at a", func(d datagram) bool { return len(d.b) > 12 && d.b[len(d.b)-1] == 0x22 })
-	if binary.BigEndian.Uint32(fromA.b[8:]) == 0xaaaa {
-		t.Error("a's own SSRC at b (B2B-1)")
-	}
-	if fromA.from != b.server {
-		t.Errorf("sent from %s, described %s", fromA.from, b.server)
+	a.talk(440)
+	b.talk(1000)
+	b.hearsTone(440, 1000)
+	a.hearsTone(1000, 440)
+	if d := b.hear("a packet", func(d datagram) bool { return len(d.b) >= 12 }); binary.BigEndian.Uint32(d.b[8:]) == 0xaaaa || d.from != b.server {
+		t.Errorf("from %s, described %s: %x", d.from, b.server, d.b[:12])
 	}
 	var list api.RTPLegs
 	s.json("GET", "", "", "", 200, &list)
@@ -285,4 +284,58 @@ func TestPlainTwoPhones(t *testing.T) {
 			t.Errorf("still there: %+v", p)
 		}
 	}
+}
+
+// watcher is somebody in the room who follows its events.
+type watcher struct {
+	t   *testing.T
+	got map[string]chan json.RawMessage
+}
+
+func newWatcher(t *testing.T, s *plainSite, events ...string) *watcher {
+	t.Helper()
+	w := &watcher{t: t, got: map[string]chan json.RawMessage{}}
+	for _, e := range append(events, "participant.dtmf", "track.published", "track.unpublished", "participant.left") {
+		w.got[e] = make(chan json.RawMessage, 256)
+	}
+	c := control.Caller{Session: ids.NewSession(), Dialect: "ws", By: control.Principal{Subject: "sip:watcher", Name: "Watcher", Role: api.RoleModerator, Trusted: true}}
+	s.focus.Attach(c, w)
+	answer := make(chan *api.Response, 4)
+	params, _ := json.Marshal(api.JoinParams{Device: "w", Subscribe: "none"})
+	s.focus.Do(c, &api.Request{Kind: "request", ID: "1", Method: api.ConferenceJoin, Conf: "standup", Params: params}, func(r *api.Response) { answer <- r })
+	if r := <-answer; r.Error != nil {
+		t.Fatalf("%+v", r.Error)
+	}
+	s.focus.Subscribe(c, &api.Subscribe{ID: "2", Conf: "standup", Package: "conference"}, func(r *api.Response) { answer <- r })
+	if r := <-answer; r.Error != nil {
+		t.Fatalf("%+v", r.Error)
+	}
+	return w
+}
+
+// Notify implements control.Sink.
+func (w *watcher) Notify(n *api.Notify) {
+	if c := w.got[n.Event]; c != nil {
+		select {
+		case c <- append(json.RawMessage(nil), n.Body...):
+		default:
+		}
+	}
+}
+
+// Message implements control.Sink.
+func (*watcher) Message(*api.Message) {}
+
+// Goodbye implements control.Sink.
+func (*watcher) Goodbye(api.Goodbye) {}
+
+func (w *watcher) event(name string) json.RawMessage {
+	w.t.Helper()
+	select {
+	case b := <-w.got[name]:
+		return b
+	case <-time.After(herdWait):
+		w.t.Fatalf("no event %s", name)
+	}
+	return nil
 }

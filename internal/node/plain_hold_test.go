@@ -1,0 +1,418 @@
+package node
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/api"
+	"parley/internal/media/rtcp"
+	"parley/internal/media/rtp"
+	"parley/internal/transport/srtp"
+)
+
+// reoffer sends another offer.
+func (p *phone) reoffer(s *plainSite, offer string) string {
+	p.t.Helper()
+	resp, body := s.ask("PATCH", p.location, "application/sdp", offer)
+	if resp.StatusCode != 200 {
+		p.t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	return body
+}
+
+// TestB2B4_HoldWithAnotherSSRC: a phone holds, comes back under another SSRC,
+// with other numbers and another clock; the other side hears one stream.
+func TestB2B4_HoldWithAnotherSSRC(t *testing.T) {
+	s := newPlainSite(t)
+	a, b := newPhone(t, "127.0.0.1", 0xaaaa), newPhone(t, "127.0.0.1", 0xbbbb)
+	a.dial(s, a.offer())
+	b.dial(s, b.offer())
+	b.talk(1000)
+	a.talk(440)
+	b.hearsTone(440, 0)
+	hold := strings.Replace(a.offer("a=inactive"), "o=- 1 1", "o=- 1 2", 1)
+	if answer := a.reoffer(s, hold); !strings.Contains(answer, "a=inactive") {
+		t.Errorf("answer to hold: %s", answer)
+	}
+	var leg api.RTPLeg
+	s.json("GET", a.location, "", "", 200, &leg)
+	if leg.Streams[0].Direction != "inactive" {
+		t.Errorf("%+v", leg.Streams)
+	}
+	a.change(0xcccc, 40000, 77)
+	if answer := a.reoffer(s, strings.Replace(a.offer("a=sendrecv"), "o=- 1 1", "o=- 1 3", 1)); !strings.Contains(answer, "a=sendrecv") {
+		t.Errorf("answer to resume: %s", answer)
+	}
+	b.hearsTone(440, 0)
+	a.change(0xdddd, 3, 1<<31) // and once more without a word
+	b.hearsTone(440, 0)
+	b.oneStream()
+}
+
+// change gives the phone another SSRC, other numbers and another clock.
+func (p *phone) change(ssrc uint32, seq uint16, ts uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ssrc, p.seq, p.ts = ssrc, seq, ts
+}
+
+// oneStream looks at the headers of all that came: one SSRC, numbers in a row,
+// time that never goes back.
+func (p *phone) oneStream() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := 1; i < len(p.heads); i++ {
+		was, h := p.heads[i-1], p.heads[i]
+		if h.ssrc != was.ssrc || h.seq != was.seq+1 || int32(h.ts-was.ts) <= 0 {
+			p.t.Errorf("%d of %d: %+v after %+v", i, len(p.heads), h, was)
+		}
+	}
+}
+
+// TestPlainKeys: a key pressed on one phone is an event of its participant,
+// once; a key sent by REST reaches the other as telephone events.
+func TestPlainKeys(t *testing.T) {
+	s := newPlainSite(t)
+	w := newWatcher(t, s)
+	a := newPhone(t, "127.0.0.1", 0xaaaa)
+	a.dial(s, a.offer())
+	key := func(ts uint32, code uint8, end bool, d uint16) {
+		b := a.packet(0)[:12:12]
+		b[1] = 101
+		binary.BigEndian.PutUint32(b[4:], ts)
+		_, _ = a.rtp.WriteToUDPAddrPort(rtp.Event{Code: code, End: end, Duration: d}.Append(b), a.server)
+	}
+	for i, code := range []uint8{4, 11} {
+		ts := uint32(100000 * (i + 1))
+		key(ts, code, false, 160)
+		for range 3 {
+			key(ts, code, true, 800)
+		}
+	}
+	for _, want := range []string{"4", "#"} {
+		e := w.event("participant.dtmf")
+		var k api.KeyPressed
+		if err := json.Unmarshal(e, &k); err != nil || k.Key != want || k.DurationMs != 100 {
+			t.Errorf("%s, not %s", e, want)
+		}
+	}
+	s.json("POST", a.location+"/dtmf", "", `{"keys":"9*","durationMs":60}`, 204, nil)
+	var pad rtp.Keypad
+	got := ""
+	ends := 0
+	for ends < 6 {
+		d := a.hear("a key", func(d datagram) bool { return d.b[1]&0x7f == 101 })
+		var h rtp.Header
+		if rtp.Parse(d.b, &h) != rtp.OK {
+			t.Fatalf("%x", d.b)
+		}
+		if e, _ := rtp.ParseEvent(d.b[12:]); e.End {
+			ends++
+		}
+		if p, ok := pad.Packet(&h, d.b[12:], 8000); ok {
+			got += string(rune(p.Key))
+		}
+	}
+	if got != "9*" {
+		t.Errorf("keys %q", got)
+	}
+	for body, code := range map[string]int{`{"keys":""}`: 400, `{"keys":"x"}`: 400, `{"keys":"1","durationMs":9999}`: 400, `{"keys":"11111111111111111111111111111111111"}`: 400} {
+		if resp, b := s.ask("POST", a.location+"/dtmf", "", body); resp.StatusCode != code {
+			t.Errorf("%s: %d %s", body, resp.StatusCode, b)
+		}
+	}
+	select {
+	case e := <-w.got["participant.dtmf"]:
+		t.Errorf("one more: %s", e)
+	default:
+	}
+}
+
+// TestPlainSDES: a phone with SRTP and keys in its description; packets under
+// another key are nothing.
+func TestPlainSDES(t *testing.T) {
+	s := newPlainSite(t)
+	a, b := newPhone(t, "127.0.0.1", 0xaaaa), newPhone(t, "127.0.0.1", 0xbbbb)
+	key := []byte(strings.Repeat("0123456789", 3))
+	offer := strings.Replace(a.offer("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:"+base64.StdEncoding.EncodeToString(key)), "RTP/AVP", "RTP/SAVP", 1)
+	answer := a.dial(s, offer)
+	_, text, _ := strings.Cut(answer, "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:")
+	text, _, _ = strings.Cut(text, "\r\n")
+	theirs, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(theirs) != 30 {
+		t.Fatalf("answer %s", answer)
+	}
+	b.dial(s, b.offer())
+	b.talk(1000)
+	send, err := srtp.NewSender(srtp.AES128CMHMACSHA180, key[:16], key[16:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, err := srtp.NewReceiver(srtp.AES128CMHMACSHA180, theirs[:16], theirs[16:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // clear text
+		_, _ = a.rtp.WriteToUDPAddrPort(a.packet(666), a.server)
+	}
+	a.done.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-a.stop:
+				return
+			case <-tick.C:
+				p := a.packet(440)
+				if sealed, err := send.SealRTP(nil, p[:12], p[12:]); err == nil {
+					_, _ = a.rtp.WriteToUDPAddrPort(sealed, a.server)
+				}
+			}
+		}
+	})
+	b.hearsTone(440, 666)
+	var x []float64
+	for end := time.Now().Add(herdWait); ; {
+		d := a.hear("sealed sound", func(d datagram) bool { return true })
+		clear, drop := open.OpenRTP(nil, d.b)
+		if drop != srtp.DropNone {
+			t.Fatalf("drop %v: %x", drop, d.b)
+		}
+		for _, v := range clear[12+4*int(clear[0]&0x0f):] {
+			x = append(x, float64(linear(v))/32768)
+		}
+		if len(x) < 4000 {
+			continue
+		}
+		if power(x, 1000) > -30 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("b is not heard at a")
+		}
+		x = nil
+	}
+}
+
+// TestD3_SprayOverThePortRange: other hosts spray all ports, before and after
+// the phone spoke, plain and SRTP: they get nothing back.
+func TestD3_SprayOverThePortRange(t *testing.T) {
+	s := newPlainSite(t)
+	a, b := newPhone(t, "127.0.0.1", 0xaaaa), newPhone(t, "127.0.0.1", 0xbbbb)
+	c := newPhone(t, "127.0.0.1", 0xcccc)
+	a.dial(s, a.offer())
+	b.dial(s, b.offer())
+	key := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("0123456789", 3)))
+	c.dial(s, strings.Replace(c.offer("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:"+key), "RTP/AVP", "RTP/SAVP", 1))
+	var attackers []*phone
+	for i := range 4 {
+		attackers = append(attackers, newPhone(t, fmt.Sprintf("127.0.0.%d", 66+i), 0x6660+uint32(i)))
+	}
+	spray := func(rounds int) {
+		r := s.cfg.RTPPorts
+		for range rounds {
+			for _, x := range attackers {
+				p := x.packet(666)
+				for port := int(r.Low); port <= int(r.High); port++ {
+					_, _ = x.rtp.WriteToUDPAddrPort(p, netip.AddrPortFrom(a.server.Addr(), uint16(port)))
+				}
+			}
+		}
+	}
+	spray(8) // before anybody spoke
+	a.talk(440)
+	b.talk(1000)
+	a.hearsTone(1000, 666)
+	b.hearsTone(440, 666)
+	before := 0
+	for _, x := range attackers {
+		before += len(x.gotRTP) + len(x.gotRTCP)
+	}
+	for range 20 {
+		spray(3)
+		if x := b.samples(5); power(x, 666) > power(x, 440)-40 {
+			t.Error("an attacker's sound was forwarded")
+		}
+	}
+	after := -before
+	for _, x := range attackers {
+		after += len(x.gotRTP) + len(x.gotRTCP)
+	}
+	if before > 5 || after != 0 {
+		t.Errorf("attackers received %d packets before the lock and %d after", before, after)
+	}
+}
+
+// TestPlainRefusals: what cannot be, with codes.
+func TestPlainRefusals(t *testing.T) {
+	s := newPlainSite(t)
+	a := newPhone(t, "127.0.0.1", 1)
+	for _, x := range []struct {
+		what, path, kind, body string
+		code                   int
+	}{
+		{"another type", "", "text/plain", "x", 415},
+		{"empty", "", "application/sdp", "", 400},
+		{"no SDP", "", "application/sdp", "hello", 400},
+		{"too large", "", "application/sdp", a.offer("a=x:" + strings.Repeat("y", 20000)), 413},
+		{"only iLBC", "", "application/sdp", strings.ReplaceAll(a.offer(), "RTP/AVP 0 8 101", "RTP/AVP 97"), 409},
+		{"DTLS", "", "application/sdp", strings.Replace(a.offer(), "RTP/AVP", "UDP/TLS/RTP/SAVPF", 1), 409},
+		{"role owner", "?role=owner", "application/sdp", a.offer(), 400},
+		{"latch", "?latch=maybe", "application/sdp", a.offer(), 400},
+		{"unknown member", "", "application/json", `{"sdp":"x","x":1}`, 400},
+		{"group and sdp", "", "application/json", `{"sdp":"x","group":{"group":"233.252.0.1:5004"}}`, 400},
+		{"group not multicast", "", "application/json", `{"group":{"group":"192.0.2.1:5004"}}`, 400},
+		{"group odd port", "", "application/json", `{"group":{"group":"233.252.0.1:5005"}}`, 400},
+		{"feedback", "", "application/json", `{"group":{"group":"233.252.0.1:5004","feedback":"x"}}`, 400},
+		{"no such interface", "", "application/json", `{"group":{"group":"233.252.0.1:5004","interface":"nope0"}}`, 409},
+	} {
+		if resp, b := s.ask("POST", x.path, x.kind, x.body); resp.StatusCode != x.code {
+			t.Errorf("%s: %d %s", x.what, resp.StatusCode, b)
+		}
+	}
+	token := s.token
+	s.token = ""
+	if resp, _ := s.ask("POST", "", "application/sdp", a.offer()); resp.StatusCode != 401 {
+		t.Errorf("without a token: %d", resp.StatusCode)
+	}
+	s.token = token
+	for i := range 20 { // 40 ports
+		if resp, b := s.ask("POST", "", "application/sdp", a.offer()); resp.StatusCode != 201 {
+			t.Fatalf("%d: %d %s", i, resp.StatusCode, b)
+		}
+	}
+	resp, b := s.ask("POST", "", "application/sdp", a.offer())
+	var e api.Error
+	if err := json.Unmarshal([]byte(b), &e); err != nil || resp.StatusCode != 503 || e.Reason != "no-ports" || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", resp.StatusCode, b)
+	}
+	var list api.RTPLegs
+	s.json("GET", "", "", "", 200, &list)
+	if len(list.Legs) != 20 {
+		t.Errorf("%d endpoints", len(list.Legs))
+	}
+	for _, l := range list.Legs {
+		s.json("DELETE", s.URL()+"/api/v1/conferences/standup/rtp/"+l.ID, "", "", 204, nil)
+	}
+	if resp, b := s.ask("POST", "", "application/sdp", a.offer()); resp.StatusCode != 201 {
+		t.Errorf("after all left: %d %s", resp.StatusCode, b)
+	}
+}
+
+// TestPlainGroupWithSummaries: the conference goes to a group on loopback; a
+// receiver of the test's own reports by unicast and finds itself counted.
+func TestPlainGroupWithSummaries(t *testing.T) {
+	s := newPlainSite(t)
+	a := newPhone(t, "127.0.0.1", 0xaaaa)
+	a.dial(s, a.offer())
+	a.talk(440)
+	var leg api.RTPLeg
+	s.json("POST", "", "", `{"group":{"group":"233.252.0.40:24990","ttl":1,"interface":"lo","feedback":"rsi"},"name":"Paging"}`, 201, &leg)
+	if !strings.Contains(leg.SDP, "a=rtcp-unicast:rsi") || !strings.Contains(leg.SDP, "a=source-filter: incl IN IP4 233.252.0.40 127.0.0.1") {
+		t.Fatalf("%s", leg.SDP)
+	}
+	media, reports := joinGroup(t, "233.252.0.40", 24990), joinGroup(t, "233.252.0.40", 24991)
+	d := media.wait(t, "sound", func(b []byte) bool {
+		var x []float64
+		for _, v := range b[12+4*int(b[0]&0x0f):] {
+			x = append(x, float64(linear(v))/32768)
+		}
+		return power(x, 440) > -30
+	})
+	ssrc := binary.BigEndian.Uint32(d.b[8:])
+	_, at, _ := strings.Cut(leg.SDP, "a=rtcp:")
+	at, _, _ = strings.Cut(at, "\r\n")
+	var port int
+	var host string
+	if _, err := fmt.Sscanf(at, "%d IN IP4 %s", &port, &host); err != nil {
+		t.Fatal(err)
+	}
+	out, err := net.Dial("udp", net.JoinHostPort(host, fmt.Sprint(port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = out.Close() }()
+	rr := rtcp.AppendSDES(rtcp.AppendRR(nil, 0x7777, []rtcp.Block{{SSRC: ssrc, Fraction: 64, Lost: 9}}), 0x7777, "receiver")
+	for range 3 {
+		if _, err := out.Write(rr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reports.wait(t, "a summary that counts one", func(b []byte) bool {
+		var p rtcp.Packet
+		for it := rtcp.Parse(b); it.Next(&p); {
+			if who, _ := p.Sender(); who == 0x7777 {
+				t.Error("a receiver's report on the group")
+			}
+			if r, ok := p.ReadRSI(); ok {
+				return r.Summarised == ssrc && r.Group != nil && r.Group.Size == 1 && r.Stats != nil && r.Stats.MedianFraction == 64
+			}
+		}
+		return false
+	})
+	s.json("DELETE", s.URL()+"/api/v1/conferences/standup/rtp/"+leg.ID, "", "", 204, nil)
+	reports.wait(t, "BYE", func(b []byte) bool {
+		var p rtcp.Packet
+		for it := rtcp.Parse(b); it.Next(&p); {
+			if x, ok := p.ByeSSRC(0); ok && x == ssrc {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// listener is a member of a group.
+type listener chan datagram
+
+func joinGroup(t *testing.T, group string, port int) listener {
+	t.Helper()
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.ListenMulticastUDP("udp4", lo, &net.UDPAddr{IP: net.ParseIP(group), Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, done := make(listener, 1<<12), make(chan struct{})
+	go func() {
+		defer close(done)
+		b := make([]byte, 2048)
+		for {
+			n, from, err := c.ReadFromUDPAddrPort(b)
+			if err != nil {
+				return
+			}
+			l <- datagram{from, append([]byte(nil), b[:n]...)}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = c.Close()
+		<-done
+	})
+	return l
+}
+
+func (l listener) wait(t *testing.T, what string, ok func([]byte) bool) datagram {
+	t.Helper()
+	limit := time.After(herdWait)
+	for {
+		select {
+		case d := <-l:
+			if ok(d.b) {
+				return d
+			}
+		case <-limit:
+			t.Fatalf("%s did not come", what)
+		}
+	}
+}
