@@ -421,3 +421,55 @@ func TestLimitChoosesALayer(t *testing.T) {
 		t.Fatalf("%d pictures, %d large; the other %d", n, big(v, s.SSRC), big(w, o.SSRC))
 	}
 }
+
+// TestLegCountsAndTimes: send times are those of sending, octets those of whole
+// packets, padding of the publisher left out.
+func TestLegCountsAndTimes(t *testing.T) {
+	r := newRoom(t, 1)
+	x := r.publisher(0, plane.Audio).publish("0", plane.Audio, 0xA1)
+	p := r.subscriber(0, 1, plane.Audio)
+	s := p.subscribe(x, plane.Subscription{})
+	for range 50 {
+		x.send([]byte("voice"), false)
+		x.ts += 960
+		r.run(20 * time.Millisecond)
+	}
+	octets := uint64(0)
+	var last uint32
+	for i, q := range p.rtpGot(s.SSRC) {
+		octets += uint64(q.MarshalSize())
+		b := q.GetExtension(subExts[plane.ExtAbsSendTime])
+		at := uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2])
+		// 20 ms in 6.18 fixed point.
+		if d := at - last; i > 0 && (d < 5242 || d > 5243) {
+			t.Fatalf("sent %d after the last", d)
+		}
+		last = at
+	}
+	var st plane.LinkStats
+	if r.shards[0].LegStats(p.leg, &st); st.BytesOut != octets || st.PacketsOut != 50 {
+		t.Fatalf("%d octets in %d packets, want %d", st.BytesOut, st.PacketsOut, octets)
+	}
+}
+
+// TestHeadersLieClose: what a batch writes takes the room it needs, no more.
+func TestHeadersLieClose(t *testing.T) {
+	r := newRoom(t, 1)
+	x := r.publisher(0, plane.Audio).publish("0", plane.Audio, 0xA1)
+	for range 10 {
+		r.subscriber(0, 1, plane.Audio).subscribe(x, plane.Subscription{})
+	}
+	r.turn()
+	x.send([]byte("voice"), false)
+	var out engine.Out
+	r.shards[0].Flush(r.now, &out)
+	if len(out.Batch.Sends) != 10 {
+		t.Fatalf("%d packets", len(out.Batch.Sends))
+	}
+	for i, s := range out.Batch.Sends {
+		if s.HdrOff > uint32(i)*64 {
+			t.Fatalf("header %d at %d", i, s.HdrOff)
+		}
+	}
+	out.Batch.Reset()
+}

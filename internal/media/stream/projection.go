@@ -27,7 +27,6 @@ type Projection struct {
 	FractionLost  float64
 	Packets       uint32 // sent, for the SR (rule C9: counted on this leg)
 	Octets        uint32
-	LastSent      clock.Time
 	Limit         uint64 // bit/s the receiver asked for (TMMBR), 0 none
 
 	leg     *Egress
@@ -358,7 +357,6 @@ func (p *Projection) send(now clock.Time, in *graph.Packet, g *segment, pt uint8
 	n := p.write(now, in, g, &f, codec, -1, out)
 	p.Packets++
 	p.Octets += uint32(n)
-	p.LastSent = now
 	p.credit = min(p.credit+n*creditShare/100, maxCredit)
 }
 

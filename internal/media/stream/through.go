@@ -26,7 +26,6 @@ func (p *Projection) Through(now clock.Time, in *graph.Packet, s *Source, out *g
 	}
 	// The MID goes with every packet: SSRCs come unannounced here.
 	p.write(now, in, &segment{src: s}, &f, payload.Opaque, -1, out)
-	p.LastSent = now
 	return true
 }
 

@@ -42,7 +42,7 @@ func New(name string, e Env) Recipe {
 // several ways to use one share an instance.
 func Name(topology string, k plane.Kind) string {
 	switch {
-	case topology == "video-switching-mcu" && k != plane.Video:
+	case topology == "video-switching-mcu" && k == plane.Audio:
 		return "" // it switches video; sound takes the usual way
 	case recipes[topology] != nil:
 		return topology
