@@ -19,7 +19,7 @@ func noise(w, h int, seed uint64) *Frame {
 
 // The word-wise kernels give what the plain rules give.
 func TestScalersAgreeWithPlainRules(t *testing.T) {
-	for _, w := range []int{16, 34, 62, 128} {
+	for _, w := range []int{16, 34, 62, 128, 194, 1280} {
 		src, dst := noise(w, 36, 7), New(w/2, 18)
 		halve(dst, src)
 		for y := range dst.H {

@@ -48,11 +48,15 @@ func halve(dst, src *Frame) {
 // lanes selects every other byte of a word: four sums of 16 bits side by side.
 const lanes = 0x00ff00ff00ff00ff
 
-// box averages 2 × 2 pixels, eight columns of two rows in one go.
+// box averages 2 × 2 pixels, eight columns of two rows in one go, or 64 where
+// the processor can.
 func box(d, s []byte, ds, ss, w, h int) {
 	for y := range h {
 		a, b := s[2*y*ss:2*y*ss+2*w], s[(2*y+1)*ss:(2*y+1)*ss+2*w]
 		o := d[y*ds : y*ds+w]
+		if n := boxRow(o, a, b); n > 0 {
+			a, b, o = a[2*n:], b[2*n:], o[n:]
+		}
 		for len(o) >= 4 && len(a) >= 8 && len(b) >= 8 {
 			p, q := binary.LittleEndian.Uint64(a), binary.LittleEndian.Uint64(b)
 			t := p&lanes + p>>8&lanes + q&lanes + q>>8&lanes + 0x0002000200020002
