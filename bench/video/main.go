@@ -16,6 +16,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,7 +32,10 @@ import (
 	"parley/internal/media/plane"
 )
 
+var only string
+
 func main() {
+	flag.StringVar(&only, "only", "", "part of the names of the rows to run")
 	seconds := flag.Int("seconds", 8, "measured part of each run")
 	flag.Parse()
 	if err := run(*seconds); err != nil {
@@ -60,9 +64,12 @@ func run(seconds int) error {
 		{"2 outputs, own encoders", 640, 360, 500_000, payload.VP8, 2, true},
 		{"4 outputs, own encoders", 640, 360, 500_000, payload.VP8, 4, true},
 	}
-	fmt.Println("| | ms CPU/s | of it server | in codecs | codecs alone | ratio | pictures/s | 720p30 outputs/core | late |")
-	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+	fmt.Println("| | ms CPU/s | of it server | decoders: all, codec | in codecs | codecs alone | ratio | pictures/s | 720p30 outputs/core | late |")
+	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, s := range shapes {
+		if !strings.Contains(s.name, only) {
+			continue
+		}
 		if err := videocodec.CanEncode(s.codec); err != nil {
 			return err
 		}
@@ -78,8 +85,8 @@ func run(seconds int) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("| %s | %.0f | %.0f | %.1f %% | %.0f | %.2f | %.0f | %.1f | %d |\n", s.name,
-			r.all, r.server, 100*r.codec/r.all, alone*r.fps/30, r.all/(alone*r.fps/30), r.fps*float64(s.outputs), float64(s.outputs)*1000/r.all*r.fps/30, r.late)
+		fmt.Printf("| %s | %.0f | %.0f | %.0f, %.0f | %.1f %% | %.0f | %.2f | %.0f | %.1f | %d |\n", s.name,
+			r.all, r.server, r.decAll, r.decCodec, 100*r.codec/r.all, alone*r.fps/30, r.all/(alone*r.fps/30), r.fps*float64(s.outputs), float64(s.outputs)*1000/r.all*r.fps/30, r.late)
 	}
 	return nil
 }
@@ -220,6 +227,7 @@ func (s *sink) Contributors(ids.Track, []plane.Contributor) {}
 func (s *sink) Report(e string, t ids.Track, d string)      { fmt.Fprintln(os.Stderr, e, t, d) }
 
 type result struct {
+	decAll, decCodec        float64
 	all, server, codec, fps float64 // ms a second; pictures of one output a second
 	late                    uint64
 }
@@ -284,6 +292,8 @@ func mixed(s shape, units [][][]byte, seconds int) (result, error) {
 	read(1, &after)
 	d := float64(seconds)
 	r := result{fps: (made[1] - made[0]) / d, late: after.Late - before.Late, server: (own[1] - own[0]) / d}
+	r.decAll = float64(after.Decoders.CPU-before.Decoders.CPU) / 1e6 / d
+	r.decCodec = float64(after.Decoders.Codec-before.Decoders.Codec) / 1e6 / d
 	r.codec = float64(after.Codec-before.Codec) / 1e6 / d
 	r.all = float64(after.CPU-before.CPU)/1e6/d + r.server
 	return r, nil

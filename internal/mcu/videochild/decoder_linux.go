@@ -1,11 +1,13 @@
 package videochild
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"parley/internal/media/payload"
 )
@@ -18,7 +20,8 @@ type Settings struct {
 	Nice int // priority below the server's, 0..19
 }
 
-// DecoderEvents are a decoder's callbacks.
+// DecoderEvents are a decoder's callbacks. Up and Died come on a goroutine of
+// the decoder's, Result on the caller of Poll.
 type DecoderEvents struct {
 	// Up tells that a process is ready and knows nothing: a keyframe is needed.
 	Up func()
@@ -30,13 +33,15 @@ type DecoderEvents struct {
 
 // Limits of a decoder.
 const (
-	inFlight = 8           // units given to the process and not answered
-	hangTime = time.Second // for one unit; then the process is ended
+	inFlight = 8                      // units given to the process and not answered
+	hangTime = 800 * time.Millisecond // for one unit; then the process is ended
 )
 
-var errHung = errors.New("videochild: no answer for a second")
+var errHung = errors.New("videochild: no answer in time")
 
-// Decoder is one source's decoder process, started anew when it dies.
+// Decoder is one source's decoder process, started anew when it dies. Its owner
+// polls for results as often as it turns anyway: a goroutine woken for each
+// would cost as much as decoding a small picture.
 type Decoder struct {
 	Film *Film
 
@@ -46,12 +51,16 @@ type Decoder struct {
 	wg     sync.WaitGroup
 
 	mu     sync.Mutex // guards what follows
-	up     bool
-	queue  chan []byte
+	proc   *process   // nil: none now
+	raw    syscall.RawConn
+	rest   []byte // of a unit, that the socket did not take yet
+	queue  [][]byte
 	count  uint32
-	oldest time.Time // when the first unanswered unit was given; zero: none
+	oldest time.Time // when the first unanswered unit was given
 	open   int
-	pid    int
+	hung   bool
+	in     []byte // of a result not yet whole
+	got    []Result
 }
 
 // NewDecoder starts a decoder for frames of up to so many pixels.
@@ -70,7 +79,7 @@ func NewDecoder(set Settings, pixels int, events DecoderEvents) (*Decoder, error
 func (d *Decoder) Submit(codec payload.Codec, key bool, ts uint32, data []byte) (number uint32, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.up || d.open >= inFlight || len(data) > payload.MaxUnit {
+	if d.proc == nil || d.open >= inFlight || len(data) > payload.MaxUnit {
 		return 0, false
 	}
 	d.count++
@@ -81,18 +90,90 @@ func (d *Decoder) Submit(codec payload.Codec, key bool, ts uint32, data []byte) 
 	if key {
 		b[len(b)-1] = 1
 	}
-	d.queue <- append(b, data...) // has room for inFlight
+	d.queue = append(d.queue, append(b, data...))
 	if d.open++; d.open == 1 {
 		d.oldest = time.Now()
 	}
+	d.flush()
 	return d.count, true
+}
+
+// flush writes what the socket takes without waiting; with d.mu held. What it
+// does not take waits for the next Submit or Poll.
+func (d *Decoder) flush() {
+	for {
+		if len(d.rest) == 0 {
+			if len(d.queue) == 0 {
+				return
+			}
+			d.rest, d.queue = d.queue[0], d.queue[1:]
+		}
+		n, err := 0, error(nil)
+		e := d.raw.Write(func(fd uintptr) bool {
+			n, err = unix.Write(int(fd), d.rest)
+			return true // never wait here
+		})
+		if e != nil || err != nil || n <= 0 {
+			return // full, or dead: run sees that
+		}
+		d.rest = d.rest[n:]
+	}
+}
+
+// Poll takes the answers that have come and calls Result for each. It ends a
+// process that does not answer.
+func (d *Decoder) Poll() {
+	d.mu.Lock()
+	d.got = d.got[:0]
+	if d.proc != nil {
+		d.flush()
+		d.fetch()
+		if d.open > 0 && !d.hung && time.Since(d.oldest) > hangTime {
+			d.hung = true
+			_ = d.proc.cmd.Process.Kill()
+		}
+	}
+	got := d.got
+	d.mu.Unlock()
+	for _, r := range got {
+		d.events.Result(r)
+	}
+}
+
+// fetch reads without waiting; with d.mu held.
+func (d *Decoder) fetch() {
+	var b [1024]byte
+	for {
+		n, err := 0, error(nil)
+		e := d.raw.Read(func(fd uintptr) bool {
+			n, err = unix.Read(int(fd), b[:])
+			return true
+		})
+		if e != nil || err != nil || n <= 0 {
+			return
+		}
+		d.in = append(d.in, b[:n]...)
+		for len(d.in) >= headLen+resultLen {
+			var r Result
+			if binary.BigEndian.Uint32(d.in) != resultLen+1 || d.in[4] != kindResult || !r.parse(d.in[headLen:headLen+resultLen]) {
+				_ = d.proc.cmd.Process.Kill() // talks nonsense
+				return
+			}
+			d.in = append(d.in[:0], d.in[headLen+resultLen:]...)
+			d.open, d.oldest = max(0, d.open-1), time.Now()
+			d.got = append(d.got, r)
+		}
+	}
 }
 
 // PID of the process, 0: none now. For tests and for operators.
 func (d *Decoder) PID() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.pid
+	if d.proc == nil {
+		return 0
+	}
+	return d.proc.cmd.Process.Pid
 }
 
 // Close ends the process and waits for it.
@@ -124,75 +205,31 @@ func (d *Decoder) run() {
 
 // serve runs one process's life; nil: the decoder was closed.
 func (d *Decoder) serve(p *process) error {
-	queue := make(chan []byte, inFlight)
+	raw, err := p.conn.SyscallConn()
+	if err != nil {
+		p.stop()
+		return err
+	}
 	d.mu.Lock()
-	d.up, d.queue, d.open, d.oldest, d.pid = true, queue, 0, time.Time{}, p.cmd.Process.Pid
+	d.proc, d.raw, d.open, d.hung = p, raw, 0, false
+	d.rest, d.queue, d.in = nil, nil, d.in[:0]
 	d.mu.Unlock()
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	wg.Go(func() { d.write(p, queue, stop) })
-	wg.Go(func() { d.read(p) })
 	d.events.Up()
-	err := d.watch(p)
+	var end error
+	select {
+	case <-d.quit:
+	case <-p.done:
+		end = p.err
+		if end == nil {
+			end = errors.New("videochild: decoder left")
+		}
+	}
 	d.mu.Lock()
-	d.up, d.pid = false, 0
+	if d.hung && end != nil {
+		end = errHung
+	}
+	d.proc = nil
 	d.mu.Unlock()
 	p.stop()
-	close(stop)
-	wg.Wait()
-	return err
-}
-
-// watch waits for an end: of the process, of its patience, or of the decoder.
-func (d *Decoder) watch(p *process) error {
-	t := time.NewTicker(100 * time.Millisecond)
-	defer t.Stop()
-	for {
-		select {
-		case <-d.quit:
-			return nil
-		case <-p.done:
-			if p.err == nil {
-				return errors.New("videochild: decoder left")
-			}
-			return p.err
-		case <-t.C:
-			d.mu.Lock()
-			hung := d.open > 0 && time.Since(d.oldest) > hangTime
-			d.mu.Unlock()
-			if hung {
-				return errHung
-			}
-		}
-	}
-}
-
-func (d *Decoder) write(p *process, queue chan []byte, stop chan struct{}) {
-	for {
-		select {
-		case <-stop:
-			return
-		case b := <-queue:
-			if _, err := p.conn.Write(b); err != nil {
-				return // watch sees the end
-			}
-		}
-	}
-}
-
-func (d *Decoder) read(p *process) {
-	in := reader{r: bufio.NewReader(p.conn), max: maxResult}
-	for {
-		kind, b, err := in.next()
-		var r Result
-		if err != nil || kind != kindResult || !r.parse(b) {
-			_ = p.cmd.Process.Kill() // talks nonsense, or is gone already
-			return
-		}
-		d.mu.Lock()
-		d.open = max(0, d.open-1)
-		d.oldest = time.Now()
-		d.mu.Unlock()
-		d.events.Result(r)
-	}
+	return end
 }

@@ -36,6 +36,9 @@ func NewDecoder(Settings, int, DecoderEvents) (*Decoder, error) { return nil, er
 // Submit refuses.
 func (d *Decoder) Submit(payload.Codec, bool, uint32, []byte) (uint32, bool) { return 0, false }
 
+// Poll does nothing.
+func (d *Decoder) Poll() {}
+
 // PID is 0.
 func (d *Decoder) PID() int { return 0 }
 

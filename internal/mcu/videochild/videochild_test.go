@@ -73,6 +73,19 @@ func decoder(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stop, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				r.Poll()
+			}
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-gone })
 	return r
 }
 

@@ -3,6 +3,7 @@ package videochild
 import (
 	"bufio"
 	"encoding/binary"
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -34,16 +35,14 @@ func init() {
 	// A worker has few objects and little to collect; more processors would only
 	// make its collector compete with the server.
 	debug.SetGCPercent(200)
-	conn := socket()
-	if conn == nil {
-		os.Exit(2)
-	}
 	switch os.Getenv(workerEnv) {
 	case "decode":
 		runtime.GOMAXPROCS(1)
-		decodeMain(conn)
+		decodeMain(pair(socketFD))
 	case "compose":
-		composeMain(conn)
+		if conn := socket(); conn != nil {
+			composeMain(conn)
+		}
 	}
 	os.Exit(0)
 }
@@ -60,6 +59,38 @@ func socket() *net.UnixConn {
 	}
 	u, _ := c.(*net.UnixConn)
 	return u
+}
+
+// pair is a decoder's end of the socket pair: read and written on the one thread
+// that decodes, with calls that wait in the kernel. Through Go's poller each
+// picture would cost a hand-over between threads.
+type pair int
+
+func (p pair) Read(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(p), b)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return 0, err
+		case n <= 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
+func (p pair) Write(b []byte) (int, error) {
+	for done := 0; ; {
+		n, err := unix.Write(int(p), b[done:])
+		if err == unix.EINTR {
+			continue
+		}
+		if done += max(n, 0); err != nil || done == len(b) {
+			return done, err
+		}
+	}
 }
 
 // confine drops what a worker does not need, once its libraries are loaded.
@@ -108,8 +139,9 @@ func Monotonic() int64 { return int64(monotonic()) }
 func monotonic() time.Duration { return cpu(unix.CLOCK_MONOTONIC) }
 
 // decodeMain is a decoder process: units in, frames on the film, results out.
-func decodeMain(conn *net.UnixConn) {
+func decodeMain(conn pair) {
 	runtime.LockOSThread()
+	_ = unix.SetNonblock(socketFD, false)
 	film, err := mapFilm(filmFD, true)
 	if err != nil {
 		return

@@ -9,7 +9,8 @@
 //
 // It never handles pixels: those stay in the processes (package videochild).
 //
-// Threading: methods of mcu.Half are called from the room's goroutine; results
-// come on goroutines of the processes. One lock per half guards its state; it is
-// held for microseconds, and never while a process is waited for.
+// Threading: methods of mcu.Half are called from the room's goroutine; results of
+// decoders are fetched there, coded pictures come on a goroutine of the
+// composer's. One lock per half guards its state; it is held for microseconds,
+// and never while a process is waited for.
 package videomix

@@ -178,6 +178,7 @@ func (h *half) Tick(now clock.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.sources {
+		s.dec.Poll()
 		h.feed(now, s)
 		s.ask(now, h.host)
 	}
@@ -217,8 +218,10 @@ func (h *half) Stats(out ids.Track) (plane.MixStats, bool) {
 // Usage is what video mixing of a conference has cost so far in its processes.
 type Usage struct {
 	CPU, Codec time.Duration // all, and of it inside the codec libraries
-	Late       uint64        // ticks left out
-	Level      int           // of the pace, 0: nothing given up
+	// Decoders is their part of both.
+	Decoders struct{ CPU, Codec time.Duration }
+	Late     uint64 // ticks left out
+	Level    int    // of the pace, 0: nothing given up
 }
 
 // Usage returns the present processes' sum.
@@ -228,9 +231,11 @@ func (h *half) Usage() Usage {
 	u := h.spent
 	u.Level = h.pace.level
 	for _, s := range h.sources {
-		u.CPU += time.Duration(s.cpu)
-		u.Codec += time.Duration(s.inCodec)
+		u.Decoders.CPU += time.Duration(s.cpu)
+		u.Decoders.Codec += time.Duration(s.inCodec)
 	}
+	u.CPU += u.Decoders.CPU
+	u.Codec += u.Decoders.Codec
 	return u
 }
 

@@ -179,10 +179,8 @@ func (h *half) decoderUp(s *source) {
 	s.up = true
 }
 
-// decoded takes the result of one picture.
+// decoded takes the result of one picture; called by Poll, with h.mu held.
 func (h *half) decoded(s *source, r videochild.Result) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	if h.sources[s.track] != s {
 		return
 	}
