@@ -11,6 +11,7 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## build and run a server to try, on this machine only (ARGS="--http :8443" for others)
+	@scripts/codec-packages.sh
 	go run ./cmd/parley serve $(ARGS)
 
 test: ## install what is needed and pass all tests; ends with a table
@@ -36,6 +37,7 @@ mutate: ## takes rewriting lines away one by one; a test must notice each
 
 bench: ## forwarding benchmark beside a bare sender: ratios, allocations, memory
 	scripts/bench.sh
+	go run ./scripts/mixbench
 
 e2e: ## browsers end to end
 	go run ./scripts/testall -only packages,browsers -v

@@ -2,6 +2,7 @@
 # Installs what the browser and stranger tests need, on Debian, as root. Without
 # root or apt it says so and leaves it to the stages to be skipped by name.
 set -euo pipefail
+"$(dirname "$0")/codec-packages.sh"
 packages=(chromium firefox-esr iproute2 ffmpeg python3-aiortc
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-nice python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 fonts-noto-cjk libxml2-utils)
