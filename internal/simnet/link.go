@@ -31,6 +31,9 @@ type Config struct {
 	// Queue is how many bytes may wait for the link when Rate is set; more are
 	// dropped at the tail. 0 means 100 ms at Rate, at least 3000.
 	Queue int
+	// QueueTime limits the queue by the time a packet would wait, whatever the
+	// Rate; RFC 8867, section 4.1 gives 300 ms. It is used when Queue is 0.
+	QueueTime time.Duration
 	// Down loses everything.
 	Down bool
 }
@@ -64,6 +67,7 @@ type Model struct {
 	rng   *rand.Rand
 	bad   bool       // Gilbert-Elliott state
 	free  clock.Time // when the rate limiter has sent all it took
+	rate  int64      // what free was reckoned with
 	last  clock.Time // latest in-order arrival
 	stats Stats
 }
@@ -84,6 +88,9 @@ func (m *Model) Schedule(steps ...Step) { m.steps = append(m.steps[:0:0], steps.
 
 // Stats returns the counters.
 func (m *Model) Stats() Stats { return m.stats }
+
+// Waiting returns how long a packet sent now would wait for the limiter.
+func (m *Model) Waiting(now clock.Time) time.Duration { return max(0, m.free.Sub(now)) }
 
 // Fate says when a packet of size bytes sent now arrives: n of at are valid,
 // none when it is lost, two when it is duplicated. Calls must not go back in time.
@@ -137,6 +144,11 @@ func (m *Model) pace(now clock.Time, size int) (clock.Time, bool) {
 	if m.cfg.Rate <= 0 {
 		return now, true
 	}
+	if m.rate != m.cfg.Rate && m.free > now && m.rate > 0 { // what waits leaves at the new rate
+		bits := float64(m.free.Sub(now)) * float64(m.rate)
+		m.free = now.Add(time.Duration(bits / float64(m.cfg.Rate)))
+	}
+	m.rate = m.cfg.Rate
 	start := max(now, m.free)
 	waiting := int64(start.Sub(now)) * m.cfg.Rate / 8 / int64(time.Second)
 	wire := int64(size + m.cfg.Overhead)
@@ -150,6 +162,9 @@ func (m *Model) pace(now clock.Time, size int) (clock.Time, bool) {
 func (m *Model) queue() int64 {
 	if m.cfg.Queue > 0 {
 		return int64(m.cfg.Queue)
+	}
+	if m.cfg.QueueTime > 0 {
+		return max(3000, int64(m.cfg.QueueTime.Seconds()*float64(m.cfg.Rate)/8))
 	}
 	return max(3000, m.cfg.Rate/8/10)
 }

@@ -33,6 +33,10 @@ func (n *Network) Link(to Endpoint, cfg Config) *Link {
 	return &Link{Model: NewModel(n.seed, n.links, cfg), net: n, to: to}
 }
 
+// Share adds a link that ends elsewhere but uses the same model: its packets
+// stand in the same queue, as flows do that meet at a bottleneck.
+func (n *Network) Share(l *Link, to Endpoint) *Link { return &Link{Model: l.Model, net: n, to: to} }
+
 // Send puts a packet on the link; the payload is copied.
 func (l *Link) Send(now clock.Time, payload []byte) { l.SendSized(now, payload, len(payload)) }
 
