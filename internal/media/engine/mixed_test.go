@@ -473,3 +473,33 @@ func TestHeadersLieClose(t *testing.T) {
 	}
 	out.Batch.Reset()
 }
+
+// TestMIX5_ReportsFollowTheClock: where a source reports nothing itself, our SR
+// for its stream runs on with the time, also while it is silent.
+func TestMIX5_ReportsFollowTheClock(t *testing.T) {
+	r := newRoom(t, 1)
+	m := r.newMixer(0)
+	p := r.join(0, mixListener())
+	s := p.subscribe(m.pub, plane.Subscription{})
+	for range 50 * 30 {
+		m.mix(7)
+	}
+	r.run(30 * time.Second)
+	var first *prtcp.SenderReport
+	n := 0
+	for _, sr := range rtcpGot[*prtcp.SenderReport](p) {
+		if sr.SSRC != s.SSRC {
+			continue
+		}
+		if n++; first == nil {
+			first = sr
+		}
+		secs := float64(int64(sr.NTPTime-first.NTPTime)) / (1 << 32)
+		if d := float64(sr.RTPTime-first.RTPTime) - secs*48000; d > 48 || d < -48 {
+			t.Fatalf("report %d is %f ticks off the line", n, d)
+		}
+	}
+	if last := rtcpGot[*prtcp.SenderReport](p); n < 30 || last[len(last)-1].PacketCount != 1500 || last[len(last)-1].OctetCount != 4500 {
+		t.Fatalf("%d reports, last %v", n, last[len(last)-1])
+	}
+}

@@ -304,6 +304,10 @@ func TestPTP6_NACKBitmap(t *testing.T) {
 	if n := len(v.rtpGot(s.RTXSSRC)); n != 6 {
 		t.Fatalf("not repeated later: %d", n)
 	}
+	var st plane.LinkStats
+	if r.shards[0].LegStats(v.leg, &st); st.RTXOut != 6 || st.NACKsIn != 9 {
+		t.Fatalf("%d retransmissions for %d numbers asked for", st.RTXOut, st.NACKsIn)
+	}
 }
 
 func TestPTP7_UnknownRTCPAndMux(t *testing.T) {
