@@ -29,6 +29,13 @@ const (
 	overlapVideo = 1500 * time.Millisecond
 )
 
+func overlap(k plane.Kind) time.Duration {
+	if k == plane.Audio {
+		return overlapAudio
+	}
+	return overlapVideo
+}
+
 // speakerSlots is how many are heard at a time in slots; more at once nobody
 // understands.
 const speakerSlots = 3
@@ -216,7 +223,7 @@ func (r *room) turn(now clock.Time, l *leg) {
 	}
 	for _, k := range kindsOf {
 		if l.endings(k) && !l.lacks(k) && l.endAt[k].IsZero() {
-			l.endAt[k] = now.Add(map[plane.Kind]time.Duration{plane.Audio: overlapAudio, plane.Video: overlapVideo}[k])
+			l.endAt[k] = now.Add(overlap(k))
 		}
 	}
 }
@@ -231,8 +238,8 @@ func (r *room) endOld(now clock.Time, l *leg) {
 		if l.lacks(k) {
 			continue // something more came between; when it is there, they end
 		}
-		if x := r.mixing.of[mixKey{l.ms, k, ""}]; x != nil && !x.live && l.served.Way(k.String()) == model.WayMix {
-			l.endAt[k] = x.at.Add(mixPatience) // nothing to hear there yet
+		if at := r.mixing.steady(mixKey{l.ms, k, ""}); at > now && l.served.Way(k.String()) == model.WayMix {
+			l.endAt[k] = at
 			continue
 		}
 		for i := range l.sections {

@@ -22,6 +22,10 @@ import (
 // leaves what it shows: a mix of nobody has none.
 const mixPatience = 2 * time.Second
 
+// mixWarm is what a mix needs from its first packet until everybody is in it:
+// jitter buffers fill, decoders wait for keyframes.
+const mixWarm = 500 * time.Millisecond
+
 // mixing is what a room has of the mixer. Belongs to the loop.
 type mixing struct {
 	of    map[mixKey]*output
@@ -42,6 +46,7 @@ type output struct {
 	plane.MixOutput
 	at   clock.Time // when it was started
 	live bool       // its packets flow, or were waited for long enough
+	from clock.Time // since when it is live
 }
 
 // canMix is what a machine asks about mixing; nil without a mixer.
@@ -70,20 +75,34 @@ func (x *mixing) due() (at clock.Time) {
 func (x *mixing) tick(now clock.Time, r *room) {
 	for _, o := range x.of {
 		if !o.live && o.at.Add(mixPatience) <= now {
-			o.live, r.refill = true, true
+			o.live, o.from, r.refill = true, now, true
 		}
 	}
 }
 
 // flows notes the first packet of an output; false: it is none of these.
-func (x *mixing) flows(t ids.Track) bool {
+func (x *mixing) flows(now clock.Time, t ids.Track) bool {
 	for _, o := range x.of {
 		if o.Track == t {
-			o.live = true
+			if !o.live {
+				o.live, o.from = true, now
+			}
 			return true
 		}
 	}
 	return false
+}
+
+// steady is when a mix can be relied on; zero: there is none.
+func (x *mixing) steady(key mixKey) clock.Time {
+	o := x.of[key]
+	switch {
+	case o == nil:
+		return 0
+	case !o.live:
+		return o.at.Add(mixPatience)
+	}
+	return o.from.Add(overlap(key.kind) + mixWarm)
 }
 
 // codecOf is the codec of a leg's that an output can have; nil: none.

@@ -409,7 +409,7 @@ func (r *room) handleMedia(now clock.Time, e plane.Event) {
 		}
 		r.link(now, e, model.LinkFailed)
 	case plane.TrackLive:
-		if r.mixing.flows(e.Track) {
+		if r.mixing.flows(now, e.Track) {
 			r.refill = true
 			return
 		}
