@@ -15,7 +15,7 @@ import { problems, tracks } from "./local";
 import { Asks, Banners, Notes, Question } from "./overlays";
 import { Owner, signedOut } from "./owner";
 import { Page } from "./page";
-import { DeviceChoice, SettingsPanel } from "./panels";
+import { DeviceChoice, HideAddress, SettingsPanel } from "./panels";
 import { PeoplePanel } from "./people";
 import { prefs } from "./prefs";
 import { Stage } from "./stage";
@@ -111,6 +111,7 @@ function Prejoin() {
             <input value={name} placeholder={t("guest")} maxLength={80} autocomplete="name" onInput={(e) => setName(e.currentTarget.value)} />
           </label>
           <DeviceChoice level={<Level />} />
+          <HideAddress />
           <Problems />
           <div class="actions">
             <button type="submit" class="primary" disabled={joining} aria-label={t("join")}>{t(joining ? "joining" : "join")}</button>

@@ -13,12 +13,18 @@ export function SettingsPanel() {
     <Panel title={t("settings")}>
       <DeviceChoice />
       <Language />
-      <label class="check">
-        <input type="checkbox" checked={call.hidden.value} aria-describedby="hide-hint" onChange={(e) => call.setHidden(e.currentTarget.checked)} />
-        {t("hideAddress")}
-      </label>
-      <p class="hint" id="hide-hint">{t("hideAddressHint")}</p>
+      <HideAddress />
     </Panel>
+  );
+}
+
+/** Also before the call: afterwards is too late for a first one. */
+export function HideAddress() {
+  return (
+    <label class="check" title={t("hideAddressHint")}>
+      <input type="checkbox" checked={call.hidden.value} onChange={(e) => call.setHidden(e.currentTarget.checked)} />
+      {t("hideAddress")}
+    </label>
   );
 }
 

@@ -73,7 +73,7 @@ function Choice({ now, scope, title, none }: { now: string; scope: Scope; title:
   };
   return (
     <div class="topology">
-      <label class="field inline">
+      <label class="field">
         <span>{title}</span>
         <select aria-label={title} aria-describedby={id} value={shown} onChange={(e) => (void set(e.currentTarget.value), (e.currentTarget.value = shown))}>
           {none !== undefined && <option value="">{none}</option>}

@@ -44,7 +44,8 @@ const LOOK_MS = 40; // between two looks while a change is under way: a frame or
 const IDLE_MS = 1_000;
 const SILENT_MS = 4_000; // a connection that brings nothing for this long counts as ready: nothing is sent
 const LEAVE_MS = 10_000; // a peer's connection is left this long after the server's stands, whatever still misses
-const REACH_MS = 12_000; // peers that have not reached one another by then do not
+const REACH_MS = 9_000; // peers that have not reached one another by then do not
+const LOST_MS = 8_000; // time for a restart over a broken network
 
 const SHARED_MS = 3_000; // a mix or a slot that brings no picture for this long has none to bring
 const RELEASE_MS = 2_000; // the server lets go of us by itself, unless it was busy
@@ -272,9 +273,10 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
 
   /** Tells the server how a link goes, each state once. */
   private report(link: PeerLink): void {
-    const state = link.pc.connectionState;
-    const late = Date.now() - (link.connectedAt || link.since) > REACH_MS;
-    const now = link.used ? "connected" : state === "failed" || (late && state !== "connected") ? "failed" : "";
+    // "failed" of ICE is not final: other candidates may be on their way, or a restart.
+    const age = Date.now() - (link.brokenAt || link.since);
+    const lost = link.connectedAt ? link.brokenAt > 0 && age > LOST_MS : age > REACH_MS;
+    const now = link.refused || lost ? "failed" : link.used ? "connected" : "";
     if (!now || !link.ms || this.told.get(link) === now) return;
     this.told.set(link, now);
     void this.signal("media.peerState", { ms: link.ms, state: now }).catch(() => undefined);

@@ -57,6 +57,8 @@ export class PeerLink extends Emitter<PeerEvents> implements MediaSink {
   /** When it was made, and when media could first flow; ms of the page's clock. */
   readonly since = Date.now();
   connectedAt = 0;
+  /** Since when it has been broken after it stood; 0: it is not. */
+  brokenAt = 0;
 
   private sending = new Map<string, Sending>();
   private remoteLabels = new Map<string, string>();
@@ -316,6 +318,8 @@ export class PeerLink extends Emitter<PeerEvents> implements MediaSink {
     const state = this.pc.connectionState;
     clearTimeout(this.restartTimer);
     if (state === "connected") this.connectedAt ||= Date.now();
+    if (state === "connected") this.brokenAt = 0;
+    else if (this.connectedAt) this.brokenAt ||= Date.now();
     if (state === "disconnected") this.restartLater(DISCONNECTED_MS);
     if (state === "failed") this.restartLater(0);
     this.emit("connection", state);
@@ -334,6 +338,14 @@ export class PeerLink extends Emitter<PeerEvents> implements MediaSink {
   async restart(): Promise<void> {
     this.iceRestart = true;
     await this.negotiate();
+  }
+
+  /**
+   * Whether the other side is not who the description says, or neither can be
+   * secured: no other path helps then.
+   */
+  get refused(): boolean {
+    return this.pc.getTransceivers().some((t) => t.sender.transport?.state === "failed");
   }
 
   /** After the signalling came back. */
