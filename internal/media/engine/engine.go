@@ -26,6 +26,7 @@ type Engine struct {
 	pool    crossPool
 	keys    []keyRequest // keyframe requests made during this call
 	drops   Drops
+	relayed topology.RelayDrops
 
 	rtcp  []byte // scratch for one compound
 	seqs  []uint16
@@ -264,10 +265,15 @@ type Drops struct {
 	UnknownLeg, Malformed, UnknownSSRC, TooManyStreams, HeldTooLong uint64
 	Duplicate, TooOld, Muted, BadRTX, MuxedRTCP                     uint64
 	BadRTCP, DeadSSRC, UnknownTrack, UnknownPT                      uint64
+	Relayed                                                         topology.RelayDrops // by the filter of relays
 }
 
 // Drops returns the counters of this shard.
-func (e *Engine) Drops() Drops { return e.drops }
+func (e *Engine) Drops() Drops {
+	d := e.drops
+	d.Relayed = e.relayed
+	return d
+}
 
 // LegStats implements [API].
 func (e *Engine) LegStats(id graph.LegID, s *plane.LinkStats) {

@@ -20,7 +20,7 @@ func (e *Engine) recipe(c *conference, name string, k plane.Kind) topology.Recip
 	if r != nil {
 		return r
 	}
-	r = topology.New(name, topology.Env{Anchor: e.cfg.Anchor, Random32: e.cfg.Random32, Up: e, Ready: func(id graph.LegID) bool {
+	r = topology.New(name, topology.Env{Anchor: e.cfg.Anchor, Random32: e.cfg.Random32, Up: e, Drops: &e.relayed, Ready: func(id graph.LegID) bool {
 		l := e.leg(id)
 		return l != nil && l.egress.Ready
 	}})

@@ -27,6 +27,7 @@ type Env struct {
 	Random32 func() uint32
 	Up       graph.Upstream
 	Ready    func(graph.LegID) bool // keys exist
+	Drops    *RelayDrops            // counted into; nil: by each recipe for itself
 }
 
 // elsewhere marks sources of other shards, whose legs are not known here. Their
@@ -135,6 +136,9 @@ type relayRecipe struct {
 func newRelayRecipe(e Env) Recipe {
 	r := &relayRecipe{passing: newPassing(e), el: NewRelay(true)}
 	r.el.out = r
+	if e.Drops != nil {
+		r.el.owners.drops = e.Drops
+	}
 	return r
 }
 

@@ -68,8 +68,8 @@ func TestRTR3_EngineKeepsSSRCsToTheirOwners(t *testing.T) {
 	h.rtp(2, (&cam{ssrc: a.ssrc, seq: 7, pt: 110}).frame(true))
 	h.rtcp(2, &prtcp.ReceiverReport{SSRC: a.ssrc})
 	h.rtcp(2, &prtcp.ReceiverReport{SSRC: 0xB1B1B1B1}, &prtcp.Goodbye{Sources: []uint32{a.ssrc}})
-	if len(h.got) != 0 {
-		t.Fatalf("%v", h.got)
+	if d := h.eng.Drops().Relayed; len(h.got) != 0 || d.Spoofed != 3 {
+		t.Fatalf("%v %+v", h.got, d)
 	}
 	x := a.frame(false)
 	h.rtp(1, x)
@@ -88,6 +88,9 @@ func TestRTR4_EngineBreaksLoops(t *testing.T) {
 	}
 	if n := len(h.media(1, 0)); n != 0 {
 		t.Fatalf("%d came back", n)
+	}
+	if d := h.eng.Drops().Relayed; d.Looped != 20 {
+		t.Fatalf("%+v", d)
 	}
 }
 

@@ -33,7 +33,7 @@ type relayLeg struct {
 // NewRelay makes a relay; keys says that it holds the group key, hence may look
 // into RTCP and says BYE for what it forwarded when it closes.
 func NewRelay(keys bool) *Relay {
-	return &Relay{keys: keys, tracks: map[graph.TrackID]graph.LegID{}, owners: relayOwners{by: map[uint32]*relayOwner{}}, out: asItCame{}}
+	return &Relay{keys: keys, tracks: map[graph.TrackID]graph.LegID{}, owners: relayOwners{by: map[uint32]*relayOwner{}, drops: &RelayDrops{}}, out: asItCame{}}
 }
 
 var _ graph.Element = (*Relay)(nil)
@@ -60,7 +60,7 @@ func (r *Relay) RemoveLeg(leg graph.LegID) {
 func (r *Relay) Bind(t graph.TrackID, leg graph.LegID) { r.tracks[t] = leg }
 
 // Drops returns the counters.
-func (r *Relay) Drops() RelayDrops { return r.owners.drops }
+func (r *Relay) Drops() RelayDrops { return *r.owners.drops }
 
 func (r *Relay) has(leg graph.LegID) bool {
 	return slices.ContainsFunc(r.legs, func(l relayLeg) bool { return l.id == leg })

@@ -166,3 +166,15 @@ func TestRelayBoundsSSRCs(t *testing.T) {
 		t.Fatalf("%v %+v", l.got, r.Drops())
 	}
 }
+
+// TestRelayCountsWhatItRefuses: RTCP of strangers, and what cannot be read.
+func TestRelayCountsWhatItRefuses(t *testing.T) {
+	l, r := newRelay(t, true)
+	l.compound(9, packetOf(0, 201, 1))
+	l.compound(1, []byte{0x80, 201, 0, 1})
+	l.compound(1, []byte{0x40, 201, 0, 1, 0, 0, 0, 1})
+	l.compound(1, []byte{0x80, 201, 0, 1, 0, 0, 0, 1, 0x80, 201, 0, 9})
+	if d := r.Drops(); len(l.got) != 0 || d.Stranger != 1 || d.Malformed != 3 {
+		t.Fatalf("%v %+v", l.got, d)
+	}
+}

@@ -16,7 +16,7 @@ import (
 // breaks loops.
 type relayOwners struct {
 	by    map[uint32]*relayOwner
-	drops RelayDrops
+	drops *RelayDrops
 }
 
 // RelayDrops counts what was not relayed.
