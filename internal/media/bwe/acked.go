@@ -1,0 +1,69 @@
+package bwe
+
+import (
+	"time"
+
+	"parley/internal/base/clock"
+)
+
+const (
+	ackedRing = 512 // at 10 Mbit/s it is half a second of full packets
+	// ackedSpan is the time over which the rate is measured for growth. It
+	// spans several frames and feedback intervals; jitter of 30 ms is 6 % of it.
+	ackedSpan = 500 * time.Millisecond
+	// ackedFast is for a cut: after a fall of capacity the longer span still
+	// holds packets of before, and a cut to 0.85 of that is no cut.
+	ackedFast = 200 * time.Millisecond
+	// ackedMin packets are needed for a rate; fewer would make it a matter of
+	// where frames happen to begin.
+	ackedMin = 10
+	// ackedOld ends the measurement at a pause.
+	ackedOld = 2 * time.Second
+)
+
+// acked measures the rate at which the receiver is reached. The measure is the
+// smaller of what was sent and what arrived over the same packets: a burst let
+// go by a queue, or by a link that slept, must not look like capacity.
+type acked struct {
+	ring [ackedRing]struct {
+		size int32
+		sent clock.Time
+		at   time.Duration
+	}
+	n int // packets ever
+}
+
+func (a *acked) add(r *Result) {
+	e := &a.ring[a.n%ackedRing]
+	e.size, e.sent, e.at = int32(r.Size), r.Sent, r.At
+	a.n++
+}
+
+// rate returns the rate over the last span, false when too little is known.
+func (a *acked) rate(span time.Duration) (Rate, bool) {
+	if a.n < ackedMin {
+		return 0, false
+	}
+	last := &a.ring[(a.n-1)%ackedRing]
+	newest, latest := last.at, last.sent
+	oldest, earliest, bytes, count := newest, latest, 0, 0
+	var first int // the first packet only starts the clock
+	for i := a.n - 1; i >= 0 && i > a.n-ackedRing; i-- {
+		e := &a.ring[i%ackedRing]
+		if newest-e.at > ackedOld {
+			break
+		}
+		newest, latest = max(newest, e.at), max(latest, e.sent)
+		oldest, earliest = min(oldest, e.at), min(earliest, e.sent)
+		bytes += int(e.size)
+		first = int(e.size)
+		if count++; count >= ackedMin && newest-oldest >= span {
+			break
+		}
+	}
+	took := max(newest-oldest, latest.Sub(earliest))
+	if count < ackedMin || took < span/2 {
+		return 0, false
+	}
+	return per(bytes-first, took), true
+}

@@ -1,0 +1,172 @@
+package bwe
+
+import (
+	"math"
+	"time"
+
+	"parley/internal/base/clock"
+)
+
+const (
+	// cut is what remains of the acknowledged rate at over-use: 15 % below
+	// capacity empties a queue of 300 ms in two seconds.
+	cut = 0.85
+	// growth is the share a second far from a known capacity
+	// (draft-ietf-rmcat-gcc-02, section 5.5).
+	growth = 1.08
+	// Near the capacity it grows by about a packet each response time.
+	packetSize   = 1200
+	frameRate    = 30
+	detectorTime = 100 * time.Millisecond
+	stepMin      = 4000.0 // bit/s each second
+	// headroom bounds the estimate by what was proven to arrive.
+	headroom    = 1.5
+	headroomAdd = 10_000
+	// standing: above this queue no growth for a while after a cut, so that
+	// the queue empties first; only for a while, since the queue may be
+	// another flow's.
+	standing     = 60 * time.Millisecond
+	standingTime = 3 * time.Second
+	cutEvery     = 200 * time.Millisecond // longest wait between cuts
+)
+
+// capacity is the running mean of acknowledged rates at over-use: where the
+// ceiling was, with its spread.
+type capacity struct {
+	mean, dev float64 // kbit/s; dev is the variance over the mean
+	known     bool
+}
+
+func (c *capacity) add(r Rate) {
+	k := float64(r) / 1000
+	if !c.known {
+		*c = capacity{mean: k, dev: 0.4, known: true}
+		return
+	}
+	const a = 0.05
+	c.mean += a * (k - c.mean)
+	e := c.mean - k
+	c.dev = min(2.5, max(0.4, (1-a)*c.dev+a*e*e/max(1, c.mean)))
+}
+
+// spread is three standard deviations.
+func (c *capacity) spread() float64 { return 3 * math.Sqrt(c.dev*c.mean) }
+
+func (c *capacity) above(r Rate) bool {
+	return c.known && float64(r)/1000 > c.mean+c.spread()
+}
+
+func (c *capacity) below(r Rate) bool {
+	return c.known && float64(r)/1000 < c.mean-c.spread()
+}
+
+// aimd turns usage into a rate: additive or multiplicative increase,
+// multiplicative decrease.
+type aimd struct {
+	rate     Rate
+	min, max Rate
+	link     capacity
+	growing  bool
+	updated  clock.Time
+	cutAt    clock.Time
+	cuts     uint64
+}
+
+// input is what one feedback says to the rate control.
+type input struct {
+	use        usage
+	acked      Rate // over ackedSpan; 0 unknown
+	ackedFast  Rate // over ackedFast; 0 unknown
+	limited    bool // by the application: what arrives says nothing of the path
+	queue, rtt time.Duration
+}
+
+func (a *aimd) update(now clock.Time, in input) {
+	took := now.Sub(a.updated)
+	if a.updated.IsZero() {
+		took = 0
+	}
+	a.updated = now
+	switch in.use {
+	case over:
+		a.decrease(now, in)
+		a.growing = false
+	case under:
+		a.growing = false // let the queues empty
+	default:
+		if a.draining(now, in.queue) {
+			return
+		}
+		if a.growing {
+			a.increase(in, min(took, time.Second))
+		}
+		a.growing = true
+	}
+}
+
+func (a *aimd) draining(now clock.Time, queue time.Duration) bool {
+	return queue > standing && !a.cutAt.IsZero() && now.Sub(a.cutAt) < standingTime
+}
+
+func (a *aimd) increase(in input, took time.Duration) {
+	if a.link.above(in.acked) {
+		a.link = capacity{}
+	}
+	grown := float64(a.rate) * math.Pow(growth, took.Seconds())
+	if a.link.known {
+		grown = float64(a.rate) + a.step(in.rtt)*took.Seconds()
+	}
+	bound := a.max
+	if in.limited {
+		bound = a.rate // only probes tell more
+	} else if in.acked > 0 {
+		bound = min(bound, Rate(headroom*float64(in.acked))+headroomAdd)
+	}
+	a.set(max(a.rate, min(Rate(grown), bound)))
+}
+
+// step is the additive increase in bit/s each second.
+func (a *aimd) step(rtt time.Duration) float64 {
+	frame := float64(a.rate) / frameRate
+	packet := frame / math.Ceil(max(1, frame/8/packetSize))
+	return max(stepMin, packet/(rtt+detectorTime).Seconds())
+}
+
+func (a *aimd) decrease(now clock.Time, in input) {
+	proven := in.ackedFast
+	if proven == 0 || in.acked > 0 && in.acked < proven {
+		proven = in.acked
+	}
+	wait := min(cutEvery, max(10*time.Millisecond, in.rtt))
+	if !a.cutAt.IsZero() && now.Sub(a.cutAt) < wait && (proven == 0 || proven > a.rate/2) {
+		return
+	}
+	next := Rate(cut * float64(proven))
+	if proven == 0 {
+		next = Rate(cut * float64(a.rate))
+	}
+	if a.link.below(proven) {
+		a.link = capacity{}
+	}
+	if proven > 0 && !in.limited {
+		a.link.add(proven)
+	}
+	if in.limited { // what was sent filled nothing: half is the most to take for it
+		next = max(next, a.rate/2)
+	}
+	a.cutAt = now
+	a.cuts++
+	a.set(min(a.rate, next))
+}
+
+// prove takes the result of a probe: the path carried this.
+func (a *aimd) prove(r Rate) {
+	if r > a.rate {
+		a.set(r)
+		if a.link.above(r) {
+			a.link = capacity{}
+		}
+	}
+}
+
+func (a *aimd) set(r Rate) { a.rate = min(a.max, max(a.min, r)) }

@@ -1,0 +1,308 @@
+package bwe
+
+import (
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/media/rtcp"
+)
+
+// Config bounds a leg's estimate. Zero fields have the defaults named.
+type Config struct {
+	Start Rate // 300 kbit/s
+	Min   Rate // 30 kbit/s: audio with its headers must be able to live
+	Max   Rate // 30 Mbit/s
+}
+
+const (
+	defaultStart = 300_000
+	defaultMin   = 30_000
+	defaultMax   = 30_000_000
+
+	// feedbackLate: nothing heard for so long while packets are out halves the
+	// rate, and again each time as long.
+	feedbackLate = time.Second
+	defaultRTT   = 100 * time.Millisecond
+	baseSpan     = 10 * time.Second // how long a least one-way delay is believed, at least
+)
+
+// Controller estimates what one leg's path carries.
+type Controller struct {
+	cfg     Config
+	history History
+	acked   acked
+	trend   trend
+	aimd    aimd
+	loss    lossControl
+	alr     alr
+	probes  prober
+	results []Result
+
+	remb    Rate // 0: none
+	wanted  Rate // 0: Max
+	rtt     time.Duration
+	rttTold bool
+	classic bool // no feedback by packet: REMB and reports only
+	heard   clock.Time
+	sentAt  clock.Time // first packet since heard
+	late    clock.Time
+	queue   time.Duration
+	base    [2]time.Duration // least one-way delay, of this span and the last
+	baseAt  clock.Time
+	baseSet bool
+	target  Rate
+	grew    clock.Time // of the classic control
+}
+
+// New makes a controller.
+func New(cfg Config) *Controller {
+	if cfg.Max <= 0 {
+		cfg.Max = defaultMax
+	}
+	if cfg.Min <= 0 {
+		cfg.Min = defaultMin
+	}
+	if cfg.Start <= 0 {
+		cfg.Start = defaultStart
+	}
+	cfg.Start = min(max(cfg.Start, cfg.Min), cfg.Max)
+	c := &Controller{cfg: cfg, trend: newTrend(), rtt: defaultRTT, target: cfg.Start, classic: true}
+	c.aimd = aimd{rate: cfg.Start, min: cfg.Min, max: cfg.Max}
+	return c
+}
+
+// Target returns what may be sent, in bit/s of UDP payload.
+func (c *Controller) Target() Rate { return c.target }
+
+// Limited reports whether the leg sends much less than its target.
+func (c *Controller) Limited() bool { return c.alr.limited }
+
+// TrackRTP prepares for RFC 8888 feedback; see History.TrackRTP.
+func (c *Controller) TrackRTP() { c.history.TrackRTP() }
+
+// SetWanted tells what the leg would use if it could; beyond it nothing is
+// probed. 0 means Max.
+func (c *Controller) SetWanted(r Rate) { c.wanted = r }
+
+func (c *Controller) limit() Rate {
+	l := c.cfg.Max
+	if c.wanted > 0 {
+		l = min(l, c.wanted)
+	}
+	if c.remb > 0 {
+		l = min(l, c.remb)
+	}
+	return max(l, c.cfg.Min)
+}
+
+// OnSent notes a packet that leaves.
+func (c *Controller) OnSent(now clock.Time, p Packet) {
+	c.history.Add(now, p)
+	c.alr.sent(now, p.Size, c.target)
+	if p.Cluster > 0 {
+		c.probes.sent(now, p.Cluster, p.Size)
+	}
+	if c.sentAt.IsZero() {
+		c.sentAt = now
+	}
+}
+
+// OnTWCC takes transport-wide feedback.
+func (c *Controller) OnTWCC(now clock.Time, t rtcp.TWCC) {
+	c.results = c.history.TWCC(&t, c.results[:0])
+	c.OnFeedback(now, c.results)
+}
+
+// OnCCFB takes RFC 8888 feedback.
+func (c *Controller) OnCCFB(now clock.Time, f rtcp.CCFB) {
+	c.results = c.history.CCFB(&f, c.results[:0])
+	c.OnFeedback(now, c.results)
+}
+
+// OnRTT takes a round trip time of sender and receiver reports.
+func (c *Controller) OnRTT(rtt time.Duration) {
+	if rtt > 0 && rtt < 10*time.Second {
+		c.rtt, c.rttTold = rtt, true
+	}
+}
+
+// OnREMB takes a receiver's estimate: the whole truth where there is no
+// feedback by packet, else an upper bound. 0 is taken as the least rate.
+func (c *Controller) OnREMB(now clock.Time, r uint64) {
+	c.remb = Rate(min(r, uint64(c.cfg.Max)))
+	c.remb = max(c.remb, c.cfg.Min)
+	if c.classic {
+		c.aimd.set(c.remb)
+	}
+	c.settle(now)
+}
+
+const (
+	// The control by reports alone (draft-ietf-rmcat-gcc-02, section 6).
+	classicMuch   = 0.10
+	classicLittle = 0.02
+	classicEvery  = 300 * time.Millisecond
+)
+
+// OnLoss takes the fraction lost of a reception report. It matters only where
+// there is no feedback by packet.
+func (c *Controller) OnLoss(now clock.Time, fraction float64) {
+	if !c.classic {
+		return
+	}
+	took := now.Sub(c.grew)
+	if c.grew.IsZero() {
+		took = classicEvery
+	}
+	if took < classicEvery+c.rtt {
+		return
+	}
+	c.grew = now
+	switch {
+	case fraction > classicMuch:
+		c.aimd.set(Rate(float64(c.aimd.rate) * (1 - 0.5*fraction)))
+	case fraction < classicLittle && !c.alr.limited:
+		c.aimd.set(Rate(float64(c.aimd.rate) * (1 + (growth-1)*min(took.Seconds(), 1))))
+	}
+	c.settle(now)
+}
+
+// OnFeedback takes the fate of packets, in order of their numbers.
+func (c *Controller) OnFeedback(now clock.Time, results []Result) {
+	if len(results) == 0 {
+		return
+	}
+	c.classic = false
+	c.heard, c.late = now, 0
+	c.sentAt = 0
+	if c.history.Inflight() > 0 {
+		c.sentAt = now
+	}
+	found, marked := c.digest(now, results)
+	in := input{use: c.trend.state, limited: c.alr.limited, queue: c.queue, rtt: c.rtt}
+	in.acked, _ = c.acked.rate(ackedSpan)
+	in.ackedFast, _ = c.acked.rate(ackedFast)
+	if marked {
+		in.use = over
+	}
+	before := c.aimd.rate
+	c.aimd.update(now, in)
+	if c.aimd.rate < before {
+		c.probes.fall(now, before, c.aimd.rate)
+	}
+	if found > 0 && in.use != over {
+		c.aimd.prove(found)
+		c.loss.prove(found)
+		c.settle(now)
+		c.probes.found(now, found, c.limit())
+	}
+	delayed := in.use == over || c.aimd.draining(now, c.queue)
+	c.loss.update(now, c.target, c.limit(), c.rtt, delayed)
+	c.settle(now)
+}
+
+// digest hands every result to those who measure.
+func (c *Controller) digest(now clock.Time, results []Result) (found Rate, marked bool) {
+	least, rtt := time.Duration(0), time.Duration(0)
+	any := false
+	for i := range results {
+		r := &results[i]
+		c.loss.add(r)
+		if !r.Received {
+			continue
+		}
+		marked = marked || r.CE
+		if d := now.Sub(r.Sent); rtt == 0 || d < rtt {
+			rtt = d
+		}
+		if !r.Timed {
+			continue
+		}
+		if d := r.At - time.Duration(r.Sent); !any || d < least {
+			any, least = true, d
+		}
+		c.acked.add(r)
+		if r.Cluster > 0 {
+			if f := c.probes.add(r); f > 0 {
+				found = f
+			}
+		}
+		c.trend.add(r)
+	}
+	if rtt > 0 && !c.rttTold {
+		c.rtt += (rtt - c.rtt) / 8
+	}
+	if any {
+		c.measure(now, least)
+	}
+	return found, marked
+}
+
+// measure follows the standing queue: the one-way delay above the least of the
+// last 10 to 20 s. The least of a feedback is taken, which jitter does not move.
+func (c *Controller) measure(now clock.Time, delay time.Duration) {
+	switch {
+	case !c.baseSet:
+		c.base, c.baseAt, c.baseSet = [2]time.Duration{delay, delay}, now, true
+	case now.Sub(c.baseAt) > baseSpan:
+		c.base[1], c.base[0], c.baseAt = c.base[0], delay, now
+	}
+	c.base[0] = min(c.base[0], delay)
+	c.queue = delay - min(c.base[0], c.base[1])
+}
+
+// settle reckons the target from all bounds.
+func (c *Controller) settle(clock.Time) {
+	r := c.loss.apply(c.aimd.rate)
+	if c.remb > 0 {
+		r = min(r, c.remb)
+	}
+	c.target = max(c.cfg.Min, min(r, c.cfg.Max))
+}
+
+// Tick does what time alone makes due and returns when it wants to be called
+// again.
+func (c *Controller) Tick(now clock.Time) clock.Time {
+	next := now.Add(feedbackLate)
+	if c.classic {
+		return next
+	}
+	c.silence(now)
+	calm := c.trend.state == normal && c.queue < probeClear && now.Sub(c.heard) < feedbackLate/2 &&
+		(c.aimd.cutAt.IsZero() || now.Sub(c.aimd.cutAt) > probeCalm) && !c.loss.testing
+	return clock.Earliest(next, c.probes.tick(now, c.target, c.limit(), calm))
+}
+
+// silence lowers the rate while packets are out and nothing is heard.
+func (c *Controller) silence(now clock.Time) {
+	wait := max(feedbackLate, 4*c.rtt)
+	if c.sentAt.IsZero() || now.Sub(max(c.sentAt, c.late)) < wait {
+		return
+	}
+	c.late = now
+	c.probes.fall(now, c.aimd.rate, c.aimd.rate/2)
+	c.aimd.set(c.aimd.rate / 2)
+	c.settle(now)
+}
+
+// WantProbe returns the probe to send now, if any: what is left of it.
+func (c *Controller) WantProbe(now clock.Time) (Probe, bool) { return c.probes.want(now) }
+
+// Stats is a snapshot for statistics and traces.
+type Stats struct {
+	Target, Delay, Loss, Acked, REMB Rate // Loss and REMB: 0 is no bound
+	Queue, RTT                       time.Duration
+	PathLoss, RecentLoss             float64
+	Trend, Threshold                 float64
+	Cuts                             uint64
+	Probes                           int
+	Limited                          bool
+}
+
+// Stats returns the present state.
+func (c *Controller) Stats() Stats {
+	acked, _ := c.acked.rate(ackedSpan)
+	return Stats{Target: c.target, Delay: c.aimd.rate, Loss: c.loss.bound, Acked: acked, REMB: c.remb, Queue: c.queue,
+		RTT: c.rtt, PathLoss: c.loss.own, RecentLoss: c.loss.recent, Trend: c.trend.value,
+		Threshold: c.trend.threshold, Cuts: c.aimd.cuts, Probes: c.probes.n, Limited: c.alr.limited}
+}
