@@ -292,3 +292,21 @@ func (s *Source) losses() *rtcp.Distribution {
 	}
 	return d
 }
+
+// HandleSender takes the compound of a media sender that feeds the source. Its
+// SR, SDES and BYE go to the group as they are (RFC 5760, section 4).
+func (s *Source) HandleSender(b []byte) []byte {
+	var p rtcp.Packet
+	it := rtcp.Parse(b)
+	for it.Next(&p) {
+		if ssrc, ok := p.Sender(); p.Type == rtcp.TypeSR && (!ok || ssrc != s.cfg.Summarised) {
+			s.Foreign++
+			return nil
+		}
+	}
+	if it.Bad() || len(b) > maxCompound {
+		s.Bad++
+		return nil
+	}
+	return b
+}
