@@ -1,6 +1,7 @@
 package focus
 
 import (
+	"slices"
 	"time"
 
 	"parley/api"
@@ -64,6 +65,7 @@ const (
 	pathEvery = 2 * time.Second
 	thinRate  = 150_000 // bit/s: sound and a thumbnail
 	ampleRate = 400_000
+	pathsMax  = 64 // looked at in a round; the others have their turn
 	thinFor   = 5 * time.Second
 	ampleFor  = 10 * time.Second
 )
@@ -71,6 +73,7 @@ const (
 // paths watches what the legs of a room can take. Belongs to the loop.
 type paths struct {
 	at    clock.Time // next look; zero: nobody is to be looked at
+	turn  int        // whose turn it is in a large room
 	since map[ids.MediaSession]clock.Time
 }
 
@@ -110,10 +113,15 @@ func (r *room) watched() (out []sample) {
 	default:
 		return nil
 	}
-	for _, l := range r.legs {
+	for _, l := range r.legsInOrder() {
 		if l.opened && !l.failed && l.rtp == nil && l.dev.Dialect == "ws" && l.dev.Own.Topology == "" && (l.dev.Weak || l.served.Manner == model.SFU) && l.media.Rev > 0 {
 			out = append(out, sample{ms: l.ms, conn: l.conn})
 		}
+	}
+	if n := len(out); n > pathsMax {
+		from := r.paths.turn % n
+		r.paths.turn = (from + pathsMax) % n
+		out = slices.Concat(out[from:], out[:from])[:pathsMax]
 	}
 	return out
 }

@@ -71,6 +71,7 @@ type section struct {
 	ending bool
 	as     ids.Subscription // name of sub at the media side; empty: its own
 	recipe string           // of what it carries
+	extra  bool             // one more source on a line of plain RTP
 	// translated is the codec into which sub is transcoded; nil: sent as it comes.
 	translated *plane.Codec
 }

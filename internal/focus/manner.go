@@ -215,7 +215,11 @@ func (r *room) rewire(now clock.Time, e control.Rewire) {
 // it that the old ones end.
 func (r *room) turn(now clock.Time, l *leg) {
 	r.refill = true
-	if l.rtp != nil || !l.opened {
+	if !l.opened {
+		return
+	}
+	if l.rtp != nil {
+		r.serveLines(l)
 		return
 	}
 	if l.lacking() {

@@ -37,7 +37,8 @@ type plainLine struct {
 	rtcp   netip.AddrPort
 	crypto *sdp.Crypto // of the peer
 	key    ids.Secret  // our own
-	cid    string      // what the peer sends is published as
+	media  plane.LegMedia
+	cid    string // what the peer sends is published as
 	codecs []string
 	dir    sdp.Direction // ours
 	silent bool
@@ -301,7 +302,7 @@ func (r *room) decideLine(l *leg, n *plainLine, o *sdp.PlainSection) sdp.PlainDe
 	d := sdp.PlainDecision{Local: n.local, Key: n.key, Receive: r.publishing(l.ms, n.cid)}
 	ssrc, rtx := r.random(), r.random()
 	for i := range l.sections {
-		if s := &l.sections[i]; s.mid == n.mid && s.ssrc != 0 {
+		if s := &l.sections[i]; s.mid == n.mid && s.ssrc != 0 && !s.extra {
 			ssrc, rtx = s.ssrc, s.rtx
 		}
 	}
@@ -330,6 +331,7 @@ func (l *leg) acceptPlain(offer *sdp.Plain, decisions []sdp.PlainDecision, a *sd
 			n.codecs = append(n.codecs, c.Name)
 		}
 		m := a.Media[i].Sections[0]
+		n.media = a.Media[i]
 		l.media.Sections = append(l.media.Sections, m)
 		if m.Recv != nil {
 			n.dir |= sdp.RecvOnly
@@ -347,6 +349,11 @@ func (l *leg) acceptPlain(offer *sdp.Plain, decisions []sdp.PlainDecision, a *sd
 			s.slot = newSlot()
 		}
 		l.sections = append(l.sections, s)
+	}
+	for _, s := range old {
+		if s.extra {
+			l.sections = append(l.sections, s)
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ func (r *room) fillAllSlots() {
 	}
 	slices.SortFunc(all, joinOrder)
 	for _, l := range r.legsInOrder() {
-		if l.opened {
+		if l.opened && (l.numbered > 0 || l.rtp != nil) { // most legs of most rooms have none
 			r.fillSlots(l, plane.Audio, all)
 			r.fillSlots(l, plane.Video, all)
 		}
@@ -68,6 +68,7 @@ func (r *room) fillAllSlots() {
 // fillSlots gives the slots of one kind their sources. A source that the plane
 // refuses leaves its slot to the others.
 func (r *room) fillSlots(l *leg, kind plane.Kind, all []*model.Track) {
+	r.spread(l, kind, all)
 	for !r.filled(l, kind, all) {
 	}
 }
@@ -83,16 +84,11 @@ func (r *room) filled(l *leg, kind plane.Kind, all []*model.Track) bool {
 			return r.fillMix(l, mine, x)
 		}
 	}
-	now, from := make([]ids.Track, len(mine)), []ids.Track(nil)
+	now := make([]ids.Track, len(mine))
 	for i, s := range mine {
 		now[i] = s.slot.track
 	}
-	for _, k := range all {
-		if k.Device != l.dev && k.Kind == kind.String() && !l.refused[k.ID] && r.wanted(l, k) && r.taken(l, kind, k) {
-			from = append(from, k.ID)
-		}
-	}
-	next := fillSlots(now, from, pinsFirst(r.pinned(l.dev, kind), r.floor.among(r, kind)), r.floor.age)
+	next := fillSlots(now, r.showable(l, kind, all), pinsFirst(r.pinned(l.dev, kind), r.floor.among(r, kind)), r.floor.age)
 	for i, s := range mine {
 		if next[i] != now[i] && !r.switchSlot(l, s, next[i]) {
 			return false
