@@ -206,3 +206,22 @@ func TestVideoSwitchAudio(t *testing.T) {
 		t.Fatalf("%v", l.got)
 	}
 }
+
+// TestVSM4_ChangesOfMind: a switch that is taken back does not happen, and the
+// next command to the same sender goes at once under the next number.
+func TestVSM4_ChangesOfMind(t *testing.T) {
+	l, v, a, b := newVSM(t)
+	v.Select(l.now, 2, &l.out)
+	v.Show(l.now, 3, 1, &l.out)
+	l.play(100*time.Millisecond, b, a, b)
+	if len(l.media(3, 0xB1)) != 0 || len(l.media(3, 0xA1)) < 3 || len(l.media(1, 0xB1)) < 3 {
+		t.Fatal("leg 3 was taken along")
+	}
+	first := control[*prtcp.FullIntraRequest](l, 2)
+	v.Show(l.now, 3, 2, &l.out)
+	l.collect()
+	next := control[*prtcp.FullIntraRequest](l, 2)
+	if len(first) != 1 || len(next) != 2 || next[1].FIR[0].SequenceNumber != first[0].FIR[0].SequenceNumber+1 {
+		t.Fatalf("%v then %v", first, next)
+	}
+}
