@@ -1,5 +1,7 @@
-// Package topology holds the recipes: one file per RTP topology of RFC 7667,
-// each a graph.Element that wires sources to projections. It is not the place
+// Package topology holds the recipes, each a graph.Element that wires sources to
+// projections. Most RTP topologies of RFC 7667 are ways to use one of them, the
+// selective forwarding middlebox (slots, anonymous slots, mixed tracks); those
+// in which RTCP crosses are elements of their own. It is not the place
 // of packet arithmetic (package stream) nor of sockets. A recipe instance serves
 // one conference on one shard and belongs to its goroutine.
 package topology
