@@ -314,6 +314,7 @@ func (r *room) decideLine(l *leg, n *plainLine, o *sdp.PlainSection) sdp.PlainDe
 func (l *leg) acceptPlain(offer *sdp.Plain, decisions []sdp.PlainDecision, a *sdp.PlainAnswered) {
 	old := l.sections
 	l.session, l.sections = a.Session, nil
+	l.rtp.align(offer)
 	l.media = plane.LegMedia{Rev: uint32(a.Session.Version), CNAME: a.Session.CNAME}
 	for i := range offer.Sections {
 		o, n := &offer.Sections[i], l.rtp.lines[i]
@@ -355,6 +356,32 @@ func (l *leg) acceptPlain(offer *sdp.Plain, decisions []sdp.PlainDecision, a *sd
 			l.sections = append(l.sections, s)
 		}
 	}
+}
+
+// align gives lines of another synchronisation context than the first an alias
+// of their own, so that nobody plays them in step (SPL-4).
+func (p *plainLeg) align(offer *sdp.Plain) {
+	for i := range offer.Sections {
+		n := p.lines[i]
+		if together := offer.Synchronised(0, i); together != (n.alias == "") {
+			n.alias = ""
+			if !together {
+				n.alias = string(ids.NewStream())[len("str_"):]
+			}
+		}
+	}
+}
+
+// cnameOf is the alias under which a track of a leg is sent.
+func (r *room) cnameOf(l *leg, k *model.Track) string {
+	if l.rtp != nil {
+		for _, n := range l.rtp.lines {
+			if n.mid == k.MID && n.alias != "" {
+				return n.alias
+			}
+		}
+	}
+	return r.cname(k.Device)
 }
 
 // holdPlain shows hold: what the peer does not send is muted by itself.

@@ -416,3 +416,64 @@ func (l listener) wait(t *testing.T, what string, ok func([]byte) bool) datagram
 		}
 	}
 }
+
+// TestSPL1_TwoHostsOneParticipant: sound from one host and picture from another
+// are one participant with one device and two media.
+func TestSPL1_TwoHostsOneParticipant(t *testing.T) {
+	s := newPlainSite(t)
+	x, y := newPhone(t, "127.0.0.1", 0xaaaa), newPhone(t, "127.0.0.2", 0xbbbb)
+	offer := x.offer() + fmt.Sprintf("m=video %d RTP/AVP 96\r\nc=IN IP4 127.0.0.2\r\na=rtpmap:96 VP8/90000\r\na=sendonly\r\n", y.addr().Port())
+	var leg api.RTPLeg
+	body, _ := json.Marshal(api.RTPOpen{SDP: offer, Name: "Room system", User: "sip:room@example.org", Role: api.RolePresenter})
+	s.json("POST", "", "", string(body), 201, &leg)
+	if len(leg.Streams) != 2 || leg.User != "sip:room@example.org" || leg.Streams[0].Local == leg.Streams[1].Local || !strings.HasPrefix(leg.Streams[1].Remote, "127.0.0.2:") {
+		t.Fatalf("%+v", leg)
+	}
+	x.server, y.server = netip.MustParseAddrPort(leg.Streams[0].Local), netip.MustParseAddrPort(leg.Streams[1].Local)
+	x.talk(440)
+	y.done.Go(func() {
+		tick := time.NewTicker(40 * time.Millisecond)
+		defer tick.Stop()
+		for n := uint16(0); ; n++ {
+			select {
+			case <-y.stop:
+				return
+			case <-tick.C:
+				b := make([]byte, 12, 64)
+				b[0], b[1] = 0x80, 0x80|96
+				binary.BigEndian.PutUint16(b[2:], n)
+				binary.BigEndian.PutUint32(b[4:], uint32(n)*3600)
+				binary.BigEndian.PutUint32(b[8:], 0xbbbb)
+				// A VP8 keyframe's first bytes: descriptor, frame tag, start code, size.
+				b = append(b, 0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xf0, 0x00)
+				_, _ = y.rtp.WriteToUDPAddrPort(b, y.server)
+			}
+		}
+	})
+	both := func() (live int) {
+		var list api.Tracks
+		s.json("GET", s.URL()+"/api/v1/conferences/standup/tracks", "", "", 200, &list)
+		for _, k := range list.Tracks {
+			if k.User == "sip:room@example.org" && k.State == "live" {
+				live++
+			}
+		}
+		return live
+	}
+	for end := time.Now().Add(herdWait); both() != 2; {
+		if time.Now().After(end) {
+			t.Fatalf("%d live tracks", both())
+		}
+	}
+	var people api.Participants
+	s.json("GET", s.URL()+"/api/v1/conferences/standup/participants", "", "", 200, &people)
+	n := 0
+	for _, p := range people.Participants {
+		if p.User == "sip:room@example.org" {
+			n += len(p.Devices)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d devices", n)
+	}
+}

@@ -2,6 +2,7 @@ package sdp
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,20 @@ const (
 type Plain struct {
 	ID, Version uint64
 	Sections    []PlainSection
+	sync        [][]string // mids of a=group:LS (RFC 5888)
+}
+
+// Synchronised reports whether two m-lines are of one synchronisation context:
+// they were put together by a=group:LS, or nothing says that their CNAMEs differ
+// (topologies SPL-4).
+func (d *Plain) Synchronised(a, b int) bool {
+	x, y := &d.Sections[a], &d.Sections[b]
+	for _, g := range d.sync {
+		if slices.Contains(g, x.MID) && slices.Contains(g, y.MID) {
+			return true
+		}
+	}
+	return x.CNAME == "" || y.CNAME == "" || x.CNAME == y.CNAME
 }
 
 // PlainSection is one m-line.
@@ -44,6 +59,7 @@ type PlainSection struct {
 	Crypto []Crypto // those we can do, in the author's order
 	Ptime  int      // ms; 0: not said
 	KBits  int      // b=AS; 0: not said
+	CNAME  string   // of a=ssrc (RFC 5576); empty: not said
 
 	TTL       int        // of a multicast address
 	Source    netip.Addr // a=source-filter:incl (RFC 4570)
@@ -103,7 +119,7 @@ var plainAttributes = map[string]func(*plainBuilder, string) error{
 // shared are the attributes that mean the same as in a browser's description.
 var shared = map[string]bool{
 	"mid": true, "sendrecv": true, "sendonly": true, "recvonly": true, "inactive": true,
-	"rtpmap": true, "fmtp": true, "rtcp-fb": true, "rtcp-mux": true, "rtcp-rsize": true,
+	"rtpmap": true, "fmtp": true, "rtcp-fb": true, "rtcp-mux": true, "rtcp-rsize": true, "ssrc": true,
 }
 
 // ParsePlain reads and checks a description of plain RTP. Errors as for [Parse].
@@ -125,6 +141,11 @@ func ParsePlain(b []byte) (*Plain, error) {
 	head, err := plainHead(&raw)
 	if err != nil {
 		return nil, err
+	}
+	for _, a := range raw.Attributes {
+		if f := strings.Fields(a.Value); a.Key == "group" && len(f) > 2 && f[0] == "LS" && len(d.sync) < maxPlainSections {
+			d.sync = append(d.sync, f[1:])
+		}
 	}
 	for i, m := range raw.MediaDescriptions {
 		s, err := plainSection(m, head, i)
@@ -264,6 +285,11 @@ func (b *plainBuilder) finish(port, index int) error {
 	s.MID, s.namesMID = b.MID, b.MID != ""
 	if !s.namesMID {
 		s.MID = strconv.Itoa(index)
+	}
+	for _, x := range b.SSRCs {
+		if s.CNAME == "" {
+			s.CNAME = x.CNAME
+		}
 	}
 	s.Mux, s.RTCPRsize, s.Direction = b.RTCPMux, b.RTCPRsize, b.Direction
 	if !b.addr.IsValid() {

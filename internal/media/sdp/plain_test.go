@@ -164,6 +164,26 @@ func TestPlainCrypto(t *testing.T) {
 	}
 }
 
+// TestSPL4_SyncContexts: different CNAMEs are different contexts, unless a
+// group says otherwise.
+func TestSPL4_SyncContexts(t *testing.T) {
+	two := strings.Replace(strings.Replace(phoneOffer, "a=ptime:20", "a=mid:a\na=ssrc:1 cname:box-one", 1), "a=sendonly", "a=mid:v\na=ssrc:2 cname:box-two", 1)
+	for what, x := range map[string]struct {
+		offer string
+		want  bool
+	}{
+		"nothing said":     {phoneOffer, true},
+		"different CNAMEs": {two, false},
+		"one CNAME":        {strings.Replace(two, "box-two", "box-one", 1), true},
+		"a group":          {strings.Replace(two, "t=0 0\n", "t=0 0\na=group:LS a v\n", 1), true},
+		"another group":    {strings.Replace(two, "t=0 0\n", "t=0 0\na=group:LS a x\n", 1), false},
+	} {
+		if got := plainOf(t, x.offer).Synchronised(0, 1); got != x.want {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+}
+
 func TestPlainRefusals(t *testing.T) {
 	for what, o := range map[string]string{
 		"name for address": strings.Replace(phoneOffer, "c=IN IP4 192.0.2.10", "c=IN IP4 phone.example.org", 1),
