@@ -328,6 +328,7 @@ func (l *leg) need(now clock.Time, after time.Duration, why string) {
 	}
 	switch {
 	case l.needWhy == control.ReasonRestart: // that the client must know
+	case l.needWhy == "topology" && why == "ended":
 	case l.needWhy != "subscribe" || why == control.ReasonRestart:
 		l.needWhy = why
 	}

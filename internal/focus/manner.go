@@ -222,6 +222,9 @@ func (r *room) turn(now clock.Time, l *leg) {
 		r.serveLines(l)
 		return
 	}
+	if r.paths.at.IsZero() {
+		r.paths.at = now.Add(pathEvery)
+	}
 	if l.lacking() {
 		l.need(now, needSoon, "topology")
 	}

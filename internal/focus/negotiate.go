@@ -251,15 +251,12 @@ func (r *room) attach(now clock.Time, l *leg, n *negotiated) {
 		l.need(now, needSoon, "subscribe")
 	}
 	r.turn(now, l)
-	if r.paths.at.IsZero() {
-		r.paths.at = now.Add(pathEvery)
-	}
 }
 
 func (r *room) publish(l *leg, k *model.Track) {
 	err := r.f.cfg.Plane.Publish(plane.Track{
 		Conf: r.id, Conn: l.connOf(k.MID), Track: k.ID, MID: k.MID, Kind: kindOf(k.Kind), Source: k.Source,
-		CNAME: r.cname(k.Device), SrcID: k.SrcID, Muted: k.Muted(),
+		CNAME: r.cnameOf(l, k), SrcID: k.SrcID, Muted: k.Muted(),
 	})
 	if err != nil {
 		r.log.Warn("publish refused by the media side", "track", string(k.ID), "err", fault.From(err).Reason)

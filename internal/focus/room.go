@@ -385,6 +385,7 @@ func (r *room) closeMedia(e control.CloseMedia) {
 	delete(r.conns, l.conn)
 	if r.m.Conference().Media[e.MS] == nil { // closed for good, not reset
 		delete(r.legs, e.MS)
+		delete(r.paths.since, e.MS)
 		if len(l.dev.Media) == 0 {
 			delete(r.cnames, l.dev)
 		}
