@@ -27,6 +27,7 @@ const (
 	// another flow's.
 	standing     = 60 * time.Millisecond
 	standingTime = 3 * time.Second
+	fell         = 0.75                   // share of the long measure that is no chance
 	cutEvery     = 200 * time.Millisecond // longest wait between cuts
 )
 
@@ -70,6 +71,8 @@ type aimd struct {
 	updated  clock.Time
 	cutAt    clock.Time
 	cuts     uint64
+	proved   Rate // by the last probe
+	provedAt clock.Time
 }
 
 // input is what one feedback says to the rate control.
@@ -132,11 +135,22 @@ func (a *aimd) step(rtt time.Duration) float64 {
 	return max(stepMin, packet/(rtt+detectorTime).Seconds())
 }
 
-func (a *aimd) decrease(now clock.Time, in input) {
-	proven := in.ackedFast
-	if proven == 0 || in.acked > 0 && in.acked < proven {
-		proven = in.acked
+// arriving is what the receiver is reached at for sure: the long measure,
+// unless the short one shows that it fell, or a probe just showed more than the
+// measures can know yet and no queue speaks against it.
+func (a *aimd) arriving(now clock.Time, in input) Rate {
+	r := max(in.acked, in.ackedFast)
+	if in.ackedFast > 0 && float64(in.ackedFast) < fell*float64(in.acked) {
+		r = in.ackedFast
 	}
+	if a.proved > r && now.Sub(a.provedAt) < ackedSpan+in.rtt && in.queue < standing {
+		r = a.proved
+	}
+	return r
+}
+
+func (a *aimd) decrease(now clock.Time, in input) {
+	proven := a.arriving(now, in)
 	wait := min(cutEvery, max(10*time.Millisecond, in.rtt))
 	if !a.cutAt.IsZero() && now.Sub(a.cutAt) < wait && (proven == 0 || proven > a.rate/2) {
 		return
@@ -160,7 +174,8 @@ func (a *aimd) decrease(now clock.Time, in input) {
 }
 
 // prove takes the result of a probe: the path carried this.
-func (a *aimd) prove(r Rate) {
+func (a *aimd) prove(now clock.Time, r Rate) {
+	a.proved, a.provedAt = r, now
 	if r > a.rate {
 		a.set(r)
 		if a.link.above(r) {

@@ -191,7 +191,7 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 		c.probes.fall(now, before, c.aimd.rate)
 	}
 	if found > 0 && in.use != over {
-		c.aimd.prove(found)
+		c.aimd.prove(now, found)
 		c.loss.prove(found)
 		c.settle(now)
 		c.probes.found(now, found, c.limit())
