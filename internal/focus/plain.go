@@ -103,12 +103,27 @@ func (r *room) answerPlain(now clock.Time, it *item, l *leg) (*api.AnswerResult,
 		r.fact(now, control.MediaRefused, control.Refused{MS: l.ms})
 		return nil, err
 	}
+	r.endRejected(now, it, l)
 	rev, err := r.bindPlain(now, it.caller, l)
 	if err != nil {
 		return nil, err
 	}
 	r.holdPlain(now, it, l)
 	return &api.AnswerResult{MS: string(l.ms), Rev: rev, SDP: text}, nil
+}
+
+// endRejected ends what came by lines that are no more.
+func (r *room) endRejected(now clock.Time, it *item, l *leg) {
+	for _, n := range l.rtp.lines {
+		if n.conn != "" {
+			continue
+		}
+		for _, k := range r.m.TracksOf(l.ms) {
+			if k.MID == n.mid {
+				_, _ = r.step(now, it.command(api.TrackUnpublish, api.TrackParams{Track: string(k.ID)}))
+			}
+		}
+	}
 }
 
 // bindPlain puts the tracks of a leg on its lines and its slots to work.
