@@ -90,6 +90,7 @@ func TestM1_DamagedPictures(t *testing.T) {
 	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) { damaged(t, c, each) })
 	}
+	t.Run("AV1", func(t *testing.T) { damaged(t, payload.AV1, each) })
 }
 
 func damaged(t *testing.T, c payload.Codec, each int) {

@@ -3,6 +3,8 @@
 package videochild
 
 import (
+	"encoding/binary"
+	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -34,6 +36,9 @@ func wait[T any](t *testing.T, what string, ch <-chan T) T {
 // stream is n coded pictures of one colour each, the first a keyframe.
 func stream(t testing.TB, c payload.Codec, w, h, n int, col picture.Color) [][]byte {
 	t.Helper()
+	if c == payload.AV1 {
+		return recorded(t)
+	}
 	e, err := videocodec.NewEncoder(videocodec.Settings{Codec: c, Width: w, Height: h, Rate: 800_000, FPS: 30})
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +56,21 @@ func stream(t testing.TB, c payload.Codec, w, h, n int, col picture.Color) [][]b
 		if len(b) > 0 {
 			out = append(out, append([]byte(nil), b...))
 		}
+	}
+	return out
+}
+
+// recorded is a second of ffmpeg's testsrc2, 160 × 90, by libaom.
+func recorded(t testing.TB) (out [][]byte) {
+	t.Helper()
+	b, err := os.ReadFile("testdata/av1.ivf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for b = b[32:]; len(b) >= 12; {
+		n := int(binary.LittleEndian.Uint32(b))
+		out = append(out, b[12:12+n])
+		b = b[12+n:]
 	}
 	return out
 }
@@ -124,6 +144,21 @@ func TestDecoderProcess(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		})
+	}
+}
+
+func TestDecoderProcessAV1(t *testing.T) {
+	d := decoder(t)
+	defer d.Close()
+	wait(t, "process", d.up)
+	for i, u := range recorded(t) {
+		if s, ok := payload.Claimed(payload.AV1, u); !ok || i == 0 && (s.Width != 160 || s.Height != 90) {
+			t.Fatalf("unit %d claims %+v %v", i, s, ok)
+		}
+		d.Submit(payload.AV1, i == 0, uint32(i), u)
+		if r := wait(t, "result", d.results); r.State != Shown || r.W != 160 || r.H != 90 {
+			t.Fatalf("%d: %+v", i, r)
+		}
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package videocodec chooses the implementation of a video codec: libvpx for VP8
-// and VP9, libopenh264 for H.264. What is not installed is refused with the
+// and VP9, libopenh264 for H.264, libdav1d for AV1, which is only decoded. What is not installed is refused with the
 // names of the packages.
 //
 // Decoders of what strangers send are made in decoder processes only (package
@@ -8,6 +8,7 @@ package videocodec
 
 import (
 	"parley/internal/base/fault"
+	"parley/internal/mcu/codec/dav1d"
 	"parley/internal/mcu/codec/openh264"
 	"parley/internal/mcu/codec/vpx"
 	"parley/internal/mcu/picture"
@@ -55,7 +56,15 @@ func missing(what, packages string) error {
 }
 
 // CanDecode tells whether a codec can be decoded; a 503 codec-missing names packages.
-func CanDecode(c payload.Codec) error { return can(c) }
+func CanDecode(c payload.Codec) error {
+	if c == payload.AV1 {
+		if dav1d.Load() != nil {
+			return missing("decoding AV1 video", dav1d.Packages)
+		}
+		return nil
+	}
+	return can(c)
+}
 
 // CanEncode tells whether a codec can be encoded.
 func CanEncode(c payload.Codec) error { return can(c) }
@@ -73,7 +82,7 @@ func can(c payload.Codec) error {
 		}
 		return nil
 	}
-	return fault.New(503, "codec-missing", "this video codec cannot be mixed; VP8, VP9 and H.264 can")
+	return fault.New(503, "codec-missing", "this video codec cannot be made by the mixer; VP8, VP9 and H.264 can")
 }
 
 // NewDecoder makes a decoder.
@@ -81,8 +90,11 @@ func NewDecoder(c payload.Codec) (Decoder, error) {
 	if err := CanDecode(c); err != nil {
 		return nil, err
 	}
-	if c == payload.H264 {
+	switch c {
+	case payload.H264:
 		return openh264.NewDecoder()
+	case payload.AV1:
+		return dav1d.NewDecoder()
 	}
 	return vpx.NewDecoder(c == payload.VP9)
 }
