@@ -11,16 +11,17 @@ import { asError, failure, inTime, type ParleyError } from "./errors";
 import type { ConferenceEvent, Moved } from "./events";
 import { deviceId, randomId } from "./ids";
 import { emptySubscriber, receive, type ConferenceInfo, type Subscriber } from "./info";
-import { Flow } from "./flow";
+import type { Flow } from "./flow";
 import { InputReporter } from "./inputs";
 import type { MediaSession } from "./media";
-import type { JoinResult, LegState, MediaNeeded, MediaSlots, Notify, PeerRef, Role, Source } from "./protocol";
+import type { JoinResult, LegState, MediaNeeded, MediaSlots, Notify, Role, Source } from "./protocol";
 import type { PeerMessage } from "./mesh";
 import { Publisher } from "./publisher";
 import type { Quality } from "./quality";
 import { QualityMonitor } from "./quality-monitor";
 import { may } from "./rights";
 import type { LocalTrack, RemoteTrack, RoomEvents, RoomOptions, RoomState } from "./room-types";
+import { openFlow, sourceOf } from "./room-flow";
 import { people, participants, type Participant, type Person } from "./roster";
 import { Session, type SessionOptions } from "./session";
 import { SpeakerWatch, type Speaker } from "./speakers";
@@ -56,6 +57,7 @@ export class Room extends Emitter<RoomEvents> {
   private inputs: InputReporter | null = null;
   private sub: Subscriber = emptySubscriber;
   private refreshing = false;
+  private legLost = false; // frames were lost, and with them perhaps how media is to flow
   private device = "";
   /** Where we are, or are going to be. */
   private place: string;
@@ -74,13 +76,15 @@ export class Room extends Emitter<RoomEvents> {
     this.floors = new FloorControl(ask);
     this.sidebars = new SidebarControl(ask);
     this.me = new SelfControl(ask);
-    this.flow = this.openFlow();
-    this.publisher = new Publisher({ simulcast: opts.simulcast ?? false, request: ask, media: this.flow, changed: () => this.emit("local", this.local) });
     this.session = opts.session ?? new Session(this.sessionOptions());
+    this.flow = openFlow({ session: this.session, opts, publisher: () => this.publisher, people: () => this.people });
+    for (const name of ["remote", "connection", "path", "slots", "leg"] as const) this.flow.on(name, (v) => this.emit(name, v as never));
+    this.flow.on("error", (e) => this.onMediaError(e));
+    this.publisher = new Publisher({ simulcast: opts.simulcast ?? false, request: ask, media: this.flow, changed: () => this.emit("local", this.local) });
     this.session.on("state", (s) => {
       if (s === "reconnecting" && this.state === "joined") this.setState("reconnecting");
     });
-    this.session.on("resumed", () => void this.onResumed());
+    this.session.on("resumed", (w) => void this.onResumed(w.resync ?? false));
     this.session.on("renewed", () => void this.rejoin());
     this.session.on("notify", (n) => this.onNotify(n));
     this.session.on("goodbye", (g) => {
@@ -156,29 +160,6 @@ export class Room extends Emitter<RoomEvents> {
     this.inputs?.restart();
   }
 
-  private openFlow(): Flow {
-    const flow = new Flow({
-      signal: <T>(conf: string, method: string, params: unknown) => this.session.request<T>(method, params, { conf }),
-      sources: () => this.publisher.sources(),
-      expected: (p) => this.tracksOf(p).filter((t) => !t.muted).map((t) => t.id),
-      silent: (id) => this.participants.some((p) => p.tracks.some((t) => t.id === id && t.muted)),
-      iceServers: () => this.session.welcome?.iceServers ?? [],
-      relayOnly: () => this.opts.relayOnly ?? false,
-      peerConnection: this.opts.peerConnection,
-    });
-    flow.on("remote", (m) => this.emit("remote", m));
-    flow.on("connection", (s) => this.emit("connection", s));
-    flow.on("path", (p) => this.emit("path", p));
-    flow.on("slots", (m) => this.emit("slots", m));
-    flow.on("leg", (l) => this.emit("leg", l));
-    flow.on("error", (e) => this.onMediaError(e));
-    return flow;
-  }
-
-  private tracksOf(p: PeerRef) {
-    return this.people.filter((x) => x.part === p.part).flatMap((x) => x.devices.filter((d) => d.device === p.dev).flatMap((d) => d.tracks));
-  }
-
   /** Arriving tracks, by the server's id; a mix or a slot by its name (mix:audio, slot:1). */
   get remote(): ReadonlyMap<string, RemoteTrack> {
     return this.flow.remote;
@@ -189,16 +170,9 @@ export class Room extends Emitter<RoomEvents> {
     return this.flow.server;
   }
 
-  /**
-   * Whose picture or sound an arriving track is now. For a section that shows one
-   * after another: by the server's word, else by the contributing source that the
-   * packets name (RFC 3550, section 5.1).
-   */
+  /** The user whose picture or sound an arriving track is now. */
   sourceOf(t: RemoteTrack): string | undefined {
-    const told = this.flow.slots.get(t.id);
-    if (told) return told.user;
-    const csrc = t.id.startsWith("slot:") ? t.receiver.getContributingSources?.()[0]?.source : undefined;
-    return this.participants.find((p) => p.tracks.some((x) => x.id === t.id || (csrc !== undefined && x.srcId === csrc)))?.user;
+    return sourceOf(t, this.flow.slots, this.participants);
   }
 
   /** Hide the own address from other people, or do not, from now on. */
@@ -230,7 +204,8 @@ export class Room extends Emitter<RoomEvents> {
     }
   }
 
-  private async onResumed(): Promise<void> {
+  private async onResumed(lost: boolean): Promise<void> {
+    this.legLost = lost;
     if (this.state === "reconnecting") this.setState("joined");
     this.flow.check();
     const m = this.media;
@@ -416,9 +391,17 @@ export class Room extends Emitter<RoomEvents> {
     const [next, outcome] = receive(this.sub, n.state!, n.version!, (n.body ?? null) as ConferenceInfo | null);
     this.sub = next;
     if (outcome === "applied" && next.doc) this.emit("info", next.doc);
+    if (outcome === "applied" && this.legLost) this.checkLeg();
     if (outcome === "applied" && this.role && this.role !== role) this.emit("role", this.role);
     if (outcome === "refresh") void this.refresh();
     if (outcome === "ended") this.over();
+  }
+
+  /** After lost frames: when media is to flow otherwise than we know, joining again tells how. */
+  private checkLeg(): void {
+    this.legLost = false;
+    const mine = this.participants.find((p) => p.self)?.manner;
+    if (mine && mine !== this.flow.leg.manner) void this.rejoin();
   }
 
   /** The conference has ended: a sidebar sends us back, the main room sends us out. */
