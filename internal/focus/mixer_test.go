@@ -20,6 +20,7 @@ type fakeMixer struct {
 	rooms   map[ids.Conference]plane.MixRoom
 	outputs map[ids.Track]plane.MixOutput
 	told    int
+	full    bool // refuses new outputs
 	wrong   []string
 }
 
@@ -47,6 +48,9 @@ func (x *fakeMixer) Start(o plane.MixOutput) error {
 	if err := x.Can(o.Kind, o.Codec); err != nil {
 		x.wrong = append(x.wrong, fmt.Sprint("output without codec: ", o.Codec.Name))
 		return err
+	}
+	if _, runs := x.outputs[o.Track]; x.full && !runs {
+		return fault.New(503, "overloaded", "full")
 	}
 	if _, ok := x.rooms[o.Conf]; !ok {
 		x.wrong = append(x.wrong, "output before its room")

@@ -32,7 +32,12 @@ type mixing struct {
 	room  plane.MixRoom // as last told
 	cname string
 	used  bool
+	again clock.Time // outputs that were refused are tried again; zero: none were
 }
+
+// mixAgain is how long a mixer that refused is left alone. Slots serve its
+// listeners meanwhile.
+const mixAgain = 3 * time.Second
 
 // mixKey names an output; only: the track that is translated.
 type mixKey struct {
@@ -64,6 +69,7 @@ func (f *Focus) canMix() func(string) error {
 
 // due is when an output that has sent nothing is waited for no longer.
 func (x *mixing) due() (at clock.Time) {
+	at = x.again
 	for _, o := range x.of {
 		if !o.live {
 			at = clock.Earliest(at, o.at.Add(mixPatience))
@@ -73,6 +79,9 @@ func (x *mixing) due() (at clock.Time) {
 }
 
 func (x *mixing) tick(now clock.Time, r *room) {
+	if !x.again.IsZero() && x.again <= now {
+		x.again, r.refill = 0, true
+	}
 	for _, o := range x.of {
 		if !o.live && o.at.Add(mixPatience) <= now {
 			o.live, o.from, r.refill = true, now, true
@@ -177,7 +186,10 @@ func (r *room) start(key mixKey, o plane.MixOutput) *output {
 	r.mixing.used = true
 	r.tellRoom()
 	if err := r.f.cfg.Mixer.Start(o); err != nil {
-		r.log.Warn("a mix was not made", "kind", key.kind.String(), "err", fault.From(err).Reason)
+		if r.mixing.again.IsZero() {
+			r.log.Warn("a mix was not made", "kind", key.kind.String(), "err", fault.From(err).Reason)
+		}
+		r.mixing.again = r.f.cfg.Clock.Now().Add(mixAgain)
 		if old != nil {
 			return old
 		}
