@@ -23,8 +23,13 @@ const (
 	// rate, and again each time as long.
 	feedbackLate = time.Second
 	defaultRTT   = 100 * time.Millisecond
-	baseSpan     = 10 * time.Second // how long a least one-way delay is believed, at least
+	wakeMax      = 50 * time.Millisecond // a packet of a probe
+	baseSpan     = 10 * time.Second      // how long a least one-way delay is believed, at least
 )
+
+// inWake marks packets that stood behind a probe in the queue. Like the probe's
+// own they say nothing of over-use: it was asked for and is over.
+const inWake = -1
 
 // Controller estimates what one leg's path carries.
 type Controller struct {
@@ -36,6 +41,7 @@ type Controller struct {
 	loss    lossControl
 	alr     alr
 	probes  prober
+	contest contest
 	results []Result
 
 	remb    Rate // 0: none
@@ -52,6 +58,7 @@ type Controller struct {
 	baseSet bool
 	target  Rate
 	grew    clock.Time // of the classic control
+	wake    clock.Time // until then packets meet the queue of a probe
 }
 
 // New makes a controller.
@@ -97,6 +104,12 @@ func (c *Controller) limit() Rate {
 
 // OnSent notes a packet that leaves.
 func (c *Controller) OnSent(now clock.Time, p Packet) {
+	switch {
+	case p.Cluster > 0: // what a probe queues drains at about the target
+		c.wake = max(c.wake, now).Add(min(wakeMax, c.target.Time(p.Size)))
+	case now < c.wake:
+		p.Cluster = inWake
+	}
 	c.history.Add(now, p)
 	c.alr.sent(now, p.Size, c.target)
 	if p.Cluster > 0 {
@@ -178,7 +191,7 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	if c.history.Inflight() > 0 {
 		c.sentAt = now
 	}
-	found, marked := c.digest(now, results)
+	found, lost, marked := c.digest(now, results)
 	in := input{use: c.trend.state, limited: c.alr.limited, queue: c.queue, rtt: c.rtt}
 	in.acked, _ = c.acked.rate(ackedSpan)
 	in.ackedFast, _ = c.acked.rate(ackedFast)
@@ -186,7 +199,14 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 		in.use = over
 	}
 	before := c.aimd.rate
-	c.aimd.update(now, in)
+	if c.contest.update(now, c.queue, lost, !c.aimd.cutAt.IsZero() && now.Sub(c.aimd.cutAt) < 2*busyTime) {
+		c.rebase()
+	}
+	if c.contest.active {
+		c.aimd.compete(now, in, lost && c.loss.own < excessMin || marked)
+	} else {
+		c.aimd.update(now, in)
+	}
 	if c.aimd.rate < before {
 		c.probes.fall(now, before, c.aimd.rate)
 	}
@@ -196,19 +216,20 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 		c.settle(now)
 		c.probes.found(now, found, c.limit())
 	}
-	delayed := in.use == over || c.aimd.draining(now, c.queue)
+	delayed := in.use == over || c.contest.active || c.aimd.draining(now, c.queue)
 	c.loss.update(now, c.target, c.limit(), c.rtt, delayed)
 	c.settle(now)
 }
 
 // digest hands every result to those who measure.
-func (c *Controller) digest(now clock.Time, results []Result) (found Rate, marked bool) {
+func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost, marked bool) {
 	least, rtt := time.Duration(0), time.Duration(0)
 	any := false
 	for i := range results {
 		r := &results[i]
 		c.loss.add(r)
 		if !r.Received {
+			lost = true
 			continue
 		}
 		marked = marked || r.CE
@@ -227,7 +248,9 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, marke
 				found = f
 			}
 		}
-		c.trend.add(r)
+		if r.Cluster == 0 {
+			c.trend.add(r)
+		}
 	}
 	if rtt > 0 && !c.rttTold {
 		c.rtt += (rtt - c.rtt) / 8
@@ -235,7 +258,7 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, marke
 	if any {
 		c.measure(now, least)
 	}
-	return found, marked
+	return found, lost, marked
 }
 
 // measure follows the standing queue: the one-way delay above the least of the
@@ -244,11 +267,17 @@ func (c *Controller) measure(now clock.Time, delay time.Duration) {
 	switch {
 	case !c.baseSet:
 		c.base, c.baseAt, c.baseSet = [2]time.Duration{delay, delay}, now, true
-	case now.Sub(c.baseAt) > baseSpan:
+	case now.Sub(c.baseAt) > baseSpan && !c.contest.active: // else the other's queue would become ours
 		c.base[1], c.base[0], c.baseAt = c.base[0], delay, now
 	}
 	c.base[0] = min(c.base[0], delay)
 	c.queue = delay - min(c.base[0], c.base[1])
+}
+
+// rebase takes the present delay for that of an empty path.
+func (c *Controller) rebase() {
+	least := min(c.base[0], c.base[1]) + c.queue
+	c.base, c.queue = [2]time.Duration{least, least}, 0
 }
 
 // settle reckons the target from all bounds.
@@ -268,7 +297,7 @@ func (c *Controller) Tick(now clock.Time) clock.Time {
 		return next
 	}
 	c.silence(now)
-	calm := c.trend.state == normal && c.queue < probeClear && now.Sub(c.heard) < feedbackLate/2 &&
+	calm := !c.contest.active && c.trend.state == normal && c.queue < probeClear && now.Sub(c.heard) < feedbackLate/2 &&
 		(c.aimd.cutAt.IsZero() || now.Sub(c.aimd.cutAt) > probeCalm) && !c.loss.testing
 	return clock.Earliest(next, c.probes.tick(now, c.target, c.limit(), calm))
 }
@@ -296,7 +325,7 @@ type Stats struct {
 	Trend, Threshold                 float64
 	Cuts                             uint64
 	Probes                           int
-	Limited                          bool
+	Limited, Contest                 bool
 }
 
 // Stats returns the present state.
@@ -304,5 +333,6 @@ func (c *Controller) Stats() Stats {
 	acked, _ := c.acked.rate(ackedSpan)
 	return Stats{Target: c.target, Delay: c.aimd.rate, Loss: c.loss.bound, Acked: acked, REMB: c.remb, Queue: c.queue,
 		RTT: c.rtt, PathLoss: c.loss.own, RecentLoss: c.loss.recent, Trend: c.trend.value,
-		Threshold: c.trend.threshold, Cuts: c.aimd.cuts, Probes: c.probes.n, Limited: c.alr.limited}
+		Threshold: c.trend.threshold, Cuts: c.aimd.cuts, Probes: c.probes.n, Limited: c.alr.limited,
+		Contest: c.contest.active}
 }

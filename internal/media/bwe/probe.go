@@ -229,7 +229,7 @@ func (p *prober) tick(now clock.Time, rate, limit Rate, calm bool) clock.Time {
 		return now.Add(100 * time.Millisecond)
 	case p.fell > rate:
 		p.try(now, Rate(dropProbe*float64(p.fell)), rate, limit)
-		p.fell = 0
+		p.fell, p.top = 0, 0
 	default:
 		p.try(now, Rate(probeNext*float64(rate)), rate, limit)
 	}

@@ -16,17 +16,17 @@ const (
 )
 
 const (
-	// burstSpan makes packets that left together one group; the pacer's bursts
-	// are as long (draft-ietf-rmcat-gcc-02, section 5.2).
-	burstSpan = 5 * time.Millisecond
-	// burstMax ends a group that arrives as one endless burst.
-	burstMax = 100 * time.Millisecond
+	// bucketSpan gathers packets by the time they left; of each bucket the least
+	// delay counts. Jitter only ever adds to a delay, and so do the packets of
+	// the same burst: the least of several is the queue they found. Twenty
+	// buckets make half a second, whatever the packet rate.
+	bucketSpan = 20 * time.Millisecond
 	// clockJump: a receiver's clock that moved by more against ours was set,
 	// or slept with its machine; the gradient starts anew.
 	clockJump = 3 * time.Second
 
-	trendWindow = 20  // groups under the line: about a second of video
-	trendSmooth = 0.9 // share of the old in the smoothed delay
+	trendWindow = 20  // buckets under the line
+	trendSmooth = 0.8 // share of the old in the smoothed delay
 	// trendGain and trendCount scale the slope so that it compares with a
 	// threshold in milliseconds (draft-ietf-rmcat-gcc-02, section 5.4 has
 	// 12.5 ms to begin with).
@@ -44,25 +44,21 @@ const (
 	overuseTime   = 10.0 // ms above the threshold before it counts
 )
 
-type group struct {
-	first, last clock.Time    // sent
-	begin, end  time.Duration // arrived
-	live        bool
-}
-
-// trend finds whether the delay grows: packets are gathered in groups, the
-// differences between groups summed and smoothed, and a line laid through the
-// last of them.
+// trend finds whether the delay grows: it lays a line through the least delays
+// of the last buckets, smoothed.
 type trend struct {
-	cur, prev group
+	live  bool
+	first clock.Time    // when the first packet of the bucket left
+	least time.Duration // its least delay; the origin of the scale means nothing
 
-	sum, smooth float64 // ms
-	origin      time.Duration
-	x, y        [trendWindow]float64
-	n           int
+	zero, prev time.Duration // least delay of the first bucket, of the last
+	smooth     float64       // ms
+	origin     clock.Time
+	x, y       [trendWindow]float64
+	n          int
 
 	threshold float64
-	updated   time.Duration
+	updated   clock.Time
 	above     float64 // ms above the threshold
 	times     int
 	last      float64
@@ -74,61 +70,42 @@ func newTrend() trend { return trend{threshold: thresholdStart} }
 
 // add takes the next packet that arrived.
 func (t *trend) add(r *Result) {
-	g := &t.cur
+	d := r.At - time.Duration(r.Sent)
 	switch {
-	case !g.live:
-		*g = group{r.Sent, r.Sent, r.At, r.At, true}
+	case !t.live:
+		t.live = true
+	case r.Sent < t.first:
+		return // overtaken by a later bucket
+	case r.Sent.Sub(t.first) < bucketSpan:
+		t.least = min(t.least, d)
 		return
-	case r.Sent < g.first:
-		return // overtaken by a later group
-	case t.joins(r):
-		g.last = max(g.last, r.Sent)
-		g.end = max(g.end, r.At)
-		return
+	case t.n > 0 && (t.least-t.prev).Abs() > clockJump:
+		t.reset()
+		t.live = true
+	default:
+		t.close(r.Sent.Sub(t.first))
 	}
-	if t.prev.live {
-		sent := g.last.Sub(t.prev.last)
-		came := g.end - t.prev.end
-		switch {
-		case came-sent > clockJump || came < -clockJump:
-			t.reset()
-			return
-		case came >= 0: // else reordered between groups: says nothing of queues
-			t.delta(ms(came-sent), g.end, ms(sent))
-		}
-	}
-	t.prev = *g
-	*g = group{r.Sent, r.Sent, r.At, r.At, true}
-}
-
-// joins tells whether a packet belongs to the group that is gathered: it left
-// with it, or it caught up with it in a queue and arrived in one burst.
-func (t *trend) joins(r *Result) bool {
-	g := &t.cur
-	if r.Sent.Sub(g.first) <= burstSpan {
-		return true
-	}
-	came := r.At - g.end
-	return came >= 0 && came <= burstSpan && came-r.Sent.Sub(g.last) < 0 && r.At-g.begin < burstMax
+	t.first, t.least = r.Sent, d
 }
 
 func (t *trend) reset() { *t = trend{threshold: max(t.threshold, thresholdStart)} }
 
 func ms(d time.Duration) float64 { return float64(d) / 1e6 }
 
-func (t *trend) delta(d float64, at time.Duration, sent float64) {
+// close ends a bucket; the next began so much later.
+func (t *trend) close(took time.Duration) {
 	if t.n == 0 {
-		t.origin = at
+		t.origin, t.zero = t.first, t.least
 	}
-	t.sum += d
-	t.smooth = trendSmooth*t.smooth + (1-trendSmooth)*t.sum
-	t.x[t.n%trendWindow], t.y[t.n%trendWindow] = ms(at-t.origin), t.smooth
+	t.prev = t.least
+	t.smooth = trendSmooth*t.smooth + (1-trendSmooth)*ms(t.least-t.zero)
+	t.x[t.n%trendWindow], t.y[t.n%trendWindow] = ms(t.first.Sub(t.origin)), t.smooth
 	t.n++
 	slope := t.last
 	if t.n >= trendWindow {
 		slope = t.slope()
 	}
-	t.detect(slope, sent, at)
+	t.detect(slope, ms(took), t.first)
 }
 
 // slope is that of the least squares line through the window.
@@ -149,7 +126,7 @@ func (t *trend) slope() float64 {
 	return num / den
 }
 
-func (t *trend) detect(slope, sent float64, at time.Duration) {
+func (t *trend) detect(slope, sent float64, at clock.Time) {
 	v := float64(min(t.n, trendCount)) * slope * trendGain
 	t.value = v
 	switch {
@@ -171,12 +148,12 @@ func (t *trend) detect(slope, sent float64, at time.Duration) {
 	t.adapt(v, at)
 }
 
-func (t *trend) adapt(v float64, at time.Duration) {
+func (t *trend) adapt(v float64, at clock.Time) {
 	if t.updated == 0 {
 		t.updated = at
 	}
 	v = max(v, -v)
-	took := min(ms(at-t.updated), 100)
+	took := min(ms(at.Sub(t.updated)), 100)
 	t.updated = at
 	if v > t.threshold+thresholdJump {
 		return
