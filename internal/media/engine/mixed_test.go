@@ -36,7 +36,7 @@ func (r *room) newMixer(shard int) *mixer {
 func (r *room) announce(p *peer, ssrc uint32, change func(*plane.Track)) *pub {
 	x := p.prepare("0", plane.Audio, ssrc)
 	change(&x.track)
-	r.shards[p.shard].AddTrack(r.now, engine.TrackConfig{ID: x.id, Track: x.track, Home: engine.Shard(p.shard), Leg: p.leg}, &r.outs[p.shard])
+	p.announce(x)
 	return x
 }
 

@@ -207,8 +207,13 @@ type pub struct {
 
 func (p *peer) publish(mid string, k plane.Kind, ssrc uint32) *pub {
 	x := p.prepare(mid, k, ssrc)
-	p.r.shards[p.shard].AddTrack(p.r.now, engine.TrackConfig{ID: x.id, Track: x.track, Home: engine.Shard(p.shard), Leg: p.leg}, &p.r.outs[p.shard])
+	p.announce(x)
 	return x
+}
+
+// announce makes a prepared track known.
+func (p *peer) announce(x *pub) {
+	p.r.shards[p.shard].AddTrack(p.r.now, engine.TrackConfig{ID: x.id, Track: x.track, Home: engine.Shard(p.shard), Leg: p.leg}, &p.r.outs[p.shard])
 }
 
 // prepare makes a track that is not announced yet.

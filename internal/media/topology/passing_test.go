@@ -411,3 +411,44 @@ func TestC7_SlotsMoveOnCollision(t *testing.T) {
 		}
 	}
 }
+
+// TestVSM7_SwitchInItsPlace: what is recommended instead of the video-switching
+// MCU does what that one does for the eye, under one SSRC, and nobody's report
+// reaches anybody else.
+func TestVSM7_SwitchInItsPlace(t *testing.T) {
+	h := newHall(t, "switch")
+	a, b := h.room(0)
+	h.show(1)
+	h.play(time.Second, a, a, b)
+	h.show(2)
+	for range 3 {
+		for leg, ssrc := range map[graph.LegID]uint32{1: a.ssrc, 2: b.ssrc, 3: 0xC1C1C1C1, 4: 0xD1D1D1D1} {
+			h.rtcp(leg, &prtcp.SenderReport{SSRC: ssrc, NTPTime: 1, Reports: []prtcp.ReceptionReport{{SSRC: slotBase + uint32(leg)}, {SSRC: a.ssrc}, {SSRC: b.ssrc}}})
+		}
+		h.play(time.Second, b, a, b)
+	}
+	ps := h.media(3, 0)
+	for i, p := range ps {
+		if p.SSRC != slotBase+3 || len(p.CSRC) != 1 || (i > 0 && p.SequenceNumber != ps[i-1].SequenceNumber+1) {
+			t.Fatalf("%v", p)
+		}
+	}
+	if len(ps) < 110 {
+		t.Fatalf("%d packets", len(ps))
+	}
+	own := map[graph.LegID]uint32{1: a.ssrc, 2: b.ssrc}
+	for leg := graph.LegID(1); leg <= 4; leg++ {
+		for _, sr := range control[*prtcp.SenderReport](h.lab, leg) {
+			if sr.SSRC != slotBase+uint32(leg) {
+				t.Fatalf("leg %d got a report of %x", leg, sr.SSRC)
+			}
+		}
+		for _, rr := range control[*prtcp.ReceiverReport](h.lab, leg) {
+			for _, k := range rr.Reports {
+				if k.SSRC != own[leg] {
+					t.Fatalf("leg %d got a report on %x", leg, k.SSRC)
+				}
+			}
+		}
+	}
+}
