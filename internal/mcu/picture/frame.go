@@ -87,3 +87,38 @@ func (f *Frame) Copy(src *Frame) {
 	plane(f.U, src.U, f.CS, src.CS, w/2, h/2)
 	plane(f.V, src.V, f.CS, src.CS, w/2, h/2)
 }
+
+// CopyTurned copies src turned clockwise by so many quarters; f has the size that
+// results.
+func (f *Frame) CopyTurned(src *Frame, quarters int) {
+	if quarters&3 == 0 {
+		f.Copy(src)
+		return
+	}
+	turn(f.Y, src.Y, f.YS, src.YS, src.W, src.H, quarters&3)
+	turn(f.U, src.U, f.CS, src.CS, src.W/2, src.H/2, quarters&3)
+	turn(f.V, src.V, f.CS, src.CS, src.W/2, src.H/2, quarters&3)
+}
+
+// turn goes in squares of 16 × 16, so that rows of one and columns of the other
+// plane stay in the cache together.
+func turn(d, s []byte, ds, ss, w, h, quarters int) {
+	const block = 16
+	for y0 := 0; y0 < h; y0 += block {
+		for x0 := 0; x0 < w; x0 += block {
+			for y := y0; y < min(y0+block, h); y++ {
+				row := s[y*ss : y*ss+w]
+				for x := x0; x < min(x0+block, w); x++ {
+					switch quarters {
+					case 1:
+						d[x*ds+h-1-y] = row[x]
+					case 2:
+						d[(h-1-y)*ds+w-1-x] = row[x]
+					default:
+						d[(w-1-x)*ds+y] = row[x]
+					}
+				}
+			}
+		}
+	}
+}

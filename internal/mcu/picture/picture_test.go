@@ -187,3 +187,25 @@ func BenchmarkScale(b *testing.B) {
 		})
 	}
 }
+
+func TestTurning(t *testing.T) {
+	src := New(64, 36)
+	src.Sub(Rect{0, 0, 20, 10}).Fill(White) // top left
+	for q, at := range [][2]int{{4, 4}, {36 - 5, 4}, {64 - 5, 36 - 5}, {4, 64 - 5}} {
+		w, h := 64, 36
+		if q&1 == 1 {
+			w, h = h, w
+		}
+		f := New(w, h)
+		f.CopyTurned(src, q)
+		light := 0
+		for _, v := range f.Y {
+			if v == White.Y {
+				light++
+			}
+		}
+		if f.Y[at[1]*f.YS+at[0]] != White.Y || light != 200 {
+			t.Errorf("%d quarters: %d light", q, light)
+		}
+	}
+}

@@ -76,7 +76,8 @@ func NewDecoder(set Settings, pixels int, events DecoderEvents) (*Decoder, error
 
 // Submit gives one coded picture to the process and copies it; false when there
 // is none, or it is behind: the picture is lost then, and those that need it.
-func (d *Decoder) Submit(codec payload.Codec, key bool, ts uint32, data []byte) (number uint32, ok bool) {
+// turn is by how many quarters the frame must be turned clockwise to be upright.
+func (d *Decoder) Submit(codec payload.Codec, turn uint8, ts uint32, data []byte) (number uint32, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.proc == nil || d.open >= inFlight || len(data) > payload.MaxUnit {
@@ -86,10 +87,7 @@ func (d *Decoder) Submit(codec payload.Codec, key bool, ts uint32, data []byte) 
 	b := head(make([]byte, 0, headLen+unitHead+len(data)), kindUnit, unitHead+len(data))
 	b = binary.BigEndian.AppendUint32(b, d.count)
 	b = binary.BigEndian.AppendUint32(b, ts)
-	b = append(b, byte(codec), 0)
-	if key {
-		b[len(b)-1] = 1
-	}
+	b = append(b, byte(codec), turn&3)
 	d.queue = append(d.queue, append(b, data...))
 	if d.open++; d.open == 1 {
 		d.oldest = time.Now()

@@ -94,16 +94,20 @@ func (m *mapping) at(slot int) []byte {
 	return m.b[s : s+m.slot]
 }
 
-// show puts a frame on the film; false if it is too large.
-func (m *mapping) show(f *picture.Frame, ts uint32) bool {
+// show puts a frame on the film, turned upright; false if it is too large.
+func (m *mapping) show(f *picture.Frame, ts uint32, turn byte) bool {
 	if f.W < 2 || f.H < 2 || picture.Bytes(f.W, f.H) > m.slot {
 		return false
 	}
 	n := m.latest().Load() + 1
 	slot := int(n % filmSlots)
-	picture.Wrap(m.at(slot), f.W, f.H).Copy(f)
+	fw, fh := f.W, f.H
+	if turn&1 == 1 {
+		fw, fh = fh, fw
+	}
+	picture.Wrap(m.at(slot), fw, fh).CopyTurned(f, int(turn))
 	w, h, t := m.meta(slot)
-	*w, *h, *t = uint32(f.W), uint32(f.H), ts
+	*w, *h, *t = uint32(fw), uint32(fh), ts
 	m.latest().Store(n)
 	return true
 }

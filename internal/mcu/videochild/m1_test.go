@@ -67,7 +67,7 @@ func TestM1_DamagedPictures(t *testing.T) {
 			}
 			k := i % len(goodUnits)
 			began := time.Now()
-			if _, ok := good.Submit(payload.VP8, k == 0, uint32(i), goodUnits[k]); !ok {
+			if _, ok := good.Submit(payload.VP8, 0, uint32(i), goodUnits[k]); !ok {
 				continue
 			}
 			if r := <-good.results; r.State == Failed {
@@ -126,7 +126,7 @@ func damaged(t *testing.T, c payload.Codec, each int) {
 		if i%4 != 0 {
 			u = mutate(rng, units[(i+i/4)%len(units)], units[rng.IntN(len(units))])
 		}
-		if _, ok := d.Submit(c, i%4 == 0, uint32(i)+2, u); ok {
+		if _, ok := d.Submit(c, 0, uint32(i)+2, u); ok {
 			open++
 			i++
 		} else if open == 0 {
@@ -156,7 +156,7 @@ func damaged(t *testing.T, c payload.Codec, each int) {
 		}
 		break
 	}
-	if _, ok := d.Submit(c, true, 1, units[0]); !ok {
+	if _, ok := d.Submit(c, 0, 1, units[0]); !ok {
 		t.Fatalf("seed %d: not taken at the end", seed)
 	}
 	for r := wait(t, "result", d.results); ; r = wait(t, "result", d.results) {

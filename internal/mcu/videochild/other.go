@@ -34,7 +34,7 @@ type Decoder struct{ Film *Film }
 func NewDecoder(Settings, int, DecoderEvents) (*Decoder, error) { return nil, errSystem }
 
 // Submit refuses.
-func (d *Decoder) Submit(payload.Codec, bool, uint32, []byte) (uint32, bool) { return 0, false }
+func (d *Decoder) Submit(payload.Codec, uint8, uint32, []byte) (uint32, bool) { return 0, false }
 
 // Poll does nothing.
 func (d *Decoder) Poll() {}

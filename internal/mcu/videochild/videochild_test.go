@@ -117,7 +117,7 @@ func TestDecoderProcess(t *testing.T) {
 			wait(t, "process", d.up)
 			col := picture.RGB(200, 40, 40)
 			for i, u := range stream(t, c, 320, 180, 10, col) {
-				if _, ok := d.Submit(c, i == 0, uint32(i)*3000, u); !ok {
+				if _, ok := d.Submit(c, 0, uint32(i)*3000, u); !ok {
 					t.Fatal("not taken")
 				}
 				r := wait(t, "result", d.results)
@@ -139,7 +139,7 @@ func TestDecoderProcess(t *testing.T) {
 				t.Errorf("luma off by %d", y)
 			}
 			// Nonsense is an answer, not a death.
-			d.Submit(c, true, 1, []byte("this is no picture at all"))
+			d.Submit(c, 0, 1, []byte("this is no picture at all"))
 			if r := wait(t, "result", d.results); r.State == Shown {
 				t.Errorf("%+v", r)
 			}
@@ -155,7 +155,7 @@ func TestDecoderProcessAV1(t *testing.T) {
 		if s, ok := payload.Claimed(payload.AV1, u); !ok || i == 0 && (s.Width != 160 || s.Height != 90) {
 			t.Fatalf("unit %d claims %+v %v", i, s, ok)
 		}
-		d.Submit(payload.AV1, i == 0, uint32(i), u)
+		d.Submit(payload.AV1, 0, uint32(i), u)
 		if r := wait(t, "result", d.results); r.State != Shown || r.W != 160 || r.H != 90 {
 			t.Fatalf("%d: %+v", i, r)
 		}
@@ -178,14 +178,14 @@ func TestDecoderComesBack(t *testing.T) {
 		if d.PID() == pid {
 			t.Error("the same process")
 		}
-		d.Submit(payload.VP8, true, 7, units[0])
+		d.Submit(payload.VP8, 0, 7, units[0])
 		if r := wait(t, "result", d.results); r.State != Shown {
 			t.Errorf("%+v", r)
 		}
 		t.Logf("back in %v", time.Since(began))
 	}
 	_ = syscall.Kill(d.PID(), syscall.SIGSTOP)
-	d.Submit(payload.VP8, true, 8, units[0])
+	d.Submit(payload.VP8, 0, 8, units[0])
 	wait(t, "death", d.died)
 	wait(t, "new process", d.up)
 }
@@ -195,7 +195,7 @@ func TestComposerProcess(t *testing.T) {
 	defer d.Close()
 	wait(t, "process", d.up)
 	units := stream(t, payload.VP8, 320, 180, 1, picture.RGB(30, 60, 220))
-	d.Submit(payload.VP8, true, 1, units[0])
+	d.Submit(payload.VP8, 0, 1, units[0])
 	wait(t, "result", d.results)
 
 	var mu sync.Mutex

@@ -28,7 +28,7 @@ const (
 	maxCoded    = payload.MaxUnit + 64
 	maxResult   = 64
 	headLen     = 5
-	unitHead    = 10
+	unitHead    = 10 // number, timestamp, codec, turn
 	resultLen   = 30
 	codedHead   = 22
 	loadLen     = 40

@@ -206,8 +206,10 @@ func (w *worker) unit(b []byte) Result {
 		w.drop()
 	case f == nil:
 		r.State = Hidden
-	case w.film.show(f, r.TS):
-		r.State, r.W, r.H = Shown, f.W, f.H
+	case w.film.show(f, r.TS, b[9]&3):
+		if r.State, r.W, r.H = Shown, f.W, f.H; b[9]&1 == 1 {
+			r.W, r.H = f.H, f.W
+		}
 	default:
 		w.drop() // larger than it claimed
 	}

@@ -2,6 +2,7 @@ package videomix
 
 import (
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ type half struct {
 	composer *videochild.Composer // from the first output on
 	scene    compose.Scene
 	wants    []mcu.Want
+	told     map[ids.Track]bool // that a source cannot be decoded
 	pace     pace
 	load     videochild.Load
 	spent    Usage // of composers
@@ -49,7 +51,7 @@ func newHalf(c Config, h mcu.HalfConfig) *half {
 	return &half{
 		cfg: c, host: h.Host, now: h.Now, log: log,
 		sources: map[ids.Track]*source{}, outputs: map[ids.Track]*output{},
-		streams: map[streamKey]*stream{}, canvases: map[view]uint32{},
+		streams: map[streamKey]*stream{}, canvases: map[view]uint32{}, told: map[ids.Track]bool{},
 		shift: h.Now() - clock.Time(videochild.Monotonic()),
 	}
 }
@@ -78,6 +80,7 @@ func (h *half) SetRoom(now clock.Time, room plane.MixRoom) {
 			h.drop(s)
 		}
 	}
+	maps.DeleteFunc(h.told, func(t ids.Track, _ bool) bool { return !known[t] })
 	h.arrange(now)
 }
 

@@ -15,9 +15,10 @@ var steps = []step{{1, 1}, {2, 1}, {3, 1}, {3, 2}, {4, 2}}
 // this keeps video from falling behind. Pure.
 type pace struct {
 	level   int
-	calm    int // seconds in a row with room for the next better step
-	patient int // calm seconds wanted, doubled when going up was a mistake
-	since   int // seconds at this level
+	calm    int  // seconds in a row with room for the next better step
+	patient int  // calm seconds wanted, doubled when going up was a mistake
+	since   int  // seconds at this level
+	rose    bool // and whether it was reached from below
 }
 
 // second takes one second of a composer: how much of it the ticks took, and how
@@ -34,14 +35,14 @@ func (p *pace) second(busy time.Duration, late, ticks int) bool {
 		if p.level == len(steps)-1 {
 			return false
 		}
-		if p.since <= 5 { // had just gone up
+		if p.rose && p.since <= 5 { // going up was a mistake
 			p.patient = min(2*p.patient, 60)
 		}
-		p.level, p.since = p.level+1, 0
+		p.level, p.since, p.rose = p.level+1, 0, false
 		return true
 	case p.level > 0 && p.better(busy) < 700*time.Millisecond && late == 0:
 		if p.calm++; p.calm >= p.patient {
-			p.level, p.calm, p.since = p.level-1, 0, 0
+			p.level, p.calm, p.since, p.rose = p.level-1, 0, 0, true
 			return true
 		}
 	default:

@@ -336,3 +336,7 @@ func near(f *picture.Frame, x, y int, c picture.Color) bool {
 type trackID = ids.Track
 
 type outputT = mcu.Output
+
+func timeOf(ns int) time.Duration { return time.Duration(ns) }
+
+func timeAt(s float64) clock.Time { return clock.Time(s * 1e9) }

@@ -6,6 +6,7 @@ import (
 	"parley/internal/base/clock"
 	"parley/internal/base/ids"
 	"parley/internal/mcu"
+	"parley/internal/mcu/codec/videocodec"
 	"parley/internal/mcu/videochild"
 	"parley/internal/media/payload"
 	"parley/internal/media/rtp"
@@ -35,6 +36,7 @@ type source struct {
 	shown uint64
 
 	up      bool // its process has come up at least once
+	turn    uint8
 	needKey bool
 	asked   clock.Time
 	heard   clock.Time // last packet
@@ -50,6 +52,13 @@ type source struct {
 
 // open begins to decode a source; with h.mu held.
 func (h *half) open(now clock.Time, track ids.Track, codec payload.Codec) *source {
+	if err := videocodec.CanDecode(codec); err != nil {
+		if !h.told[track] {
+			h.told[track] = true
+			h.host.Report("video-codec-missing", track, err.Error())
+		}
+		return nil
+	}
 	s := &source{
 		track: track, codec: codec, film: h.id(), asm: payload.NewAssembler(codec), needKey: true,
 		resizes: resizeBurst, refill: now,
@@ -89,10 +98,13 @@ func (h *half) drop(s *source) {
 // packet takes one packet; what is not RTP or has no payload is nothing.
 func (s *source) packet(now clock.Time, b []byte) {
 	var p rtp.Header
-	if rtp.Parse(b, &p) != rtp.OK || p.PayloadEnd == p.PayloadOff && p.PayloadType == 0 {
+	if rtp.Parse(b, &p) != rtp.OK {
 		return
 	}
 	s.heard = now
+	if o, ok := p.Ext(b, mcu.ExtOrientation); ok && len(o) == 1 {
+		s.turn = o[0] & 3 // quarters clockwise (3GPP TS 26.114, section 7.4.5)
+	}
 	s.asm.Push(now, p.Seq, p.TS, p.Marker, b[p.PayloadOff:p.PayloadEnd])
 }
 
@@ -111,7 +123,7 @@ func (h *half) feed(now clock.Time, s *source) {
 			s.asm.Reset()
 			continue
 		}
-		if _, ok := s.dec.Submit(s.codec, u.Key, u.TS, u.Data); !ok {
+		if _, ok := s.dec.Submit(s.codec, s.turn, u.TS, u.Data); !ok {
 			s.asm.Reset() // no process now, or it is behind
 			continue
 		}
@@ -153,7 +165,7 @@ func (s *source) take(now clock.Time, c Config, u *payload.Unit) bool {
 
 // ask asks for a keyframe when one is needed and packets come.
 func (s *source) ask(now clock.Time, host mcu.Host) {
-	if !s.needKey {
+	if !s.needKey || s.heard != 0 && now.Sub(s.heard) > 2*time.Second {
 		return
 	}
 	again := keyAgain
