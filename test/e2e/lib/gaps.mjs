@@ -1,7 +1,18 @@
 // Measures what a person hears and sees without a break: the longest silence of
 // everything that plays, and the longest time without a new frame of one person.
 
+import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
+
+export const AUDIO_MS = 300; // the longest silence that a change may bring
+export const VIDEO_MS = 1_000; // the longest time without a new picture
+
+/** Prints what was measured over a change, and holds it against the limits. */
+export function within(what, g) {
+  console.log(`    ${what}: longest silence ${g.silenceMs} ms, longest time without a picture ${g.stillMs} ms (${g.frames} frames)`);
+  assert.ok(g.silenceMs <= AUDIO_MS, `${what}: ${g.silenceMs} ms of silence`);
+  assert.ok(g.stillMs <= VIDEO_MS, `${what}: ${g.stillMs} ms without a picture`);
+}
 
 const RATE = 48_000;
 

@@ -7,12 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "../lib/browsers.mjs";
-import { Gaps, rawCapture, toneFile } from "../lib/gaps.mjs";
+import { AUDIO_MS, Gaps, rawCapture, toneFile, VIDEO_MS, within } from "../lib/gaps.mjs";
 import { noErrors, Person, receives } from "../lib/people.mjs";
 import { freeTCP, startServer, waitFor } from "../lib/server.mjs";
-
-const AUDIO_MS = 300; // the longest silence that a change may bring
-const VIDEO_MS = 1_000; // the longest time without a new picture
 
 describe("topologies in Chromium", { timeout: 240_000 }, () => {
   let server, browser, dir, admin;
@@ -44,12 +41,6 @@ describe("topologies in Chromium", { timeout: 240_000 }, () => {
     const n = (await gaps.read()).frames;
     await waitFor(async () => (await gaps.read()).frames > n + 3, `${p.name} sees on`, 15_000, 50);
   };
-  const within = (what, g) => {
-    console.log(`    ${what}: longest silence ${g.silenceMs} ms, longest time without a picture ${g.stillMs} ms (${g.frames} frames)`);
-    assert.ok(g.silenceMs <= AUDIO_MS, `${what}: ${g.silenceMs} ms of silence`);
-    assert.ok(g.stillMs <= VIDEO_MS, `${what}: ${g.stillMs} ms without a picture`);
-  };
-
   before(async () => {
     dir = mkdtempSync(join(tmpdir(), "parley-e2e-tone-"));
     const port = await freeTCP();
