@@ -169,6 +169,7 @@ type join struct {
 	wrongServe bool // and the other way round
 	data       *wire.Data
 	onRTP      func(now clock.Time, b []byte)
+	onSealed   func(now clock.Time, b []byte) bool
 	bind       netip.Addr
 }
 
@@ -201,7 +202,7 @@ func (r *rig) open(j join) (*peer, error) {
 		Local: p.creds, Remote: creds(local), Server: local.Candidates[0].Addr, TCP: j.tcp,
 		Identity: r.client, Handshakes: r.hs, DTLSClient: !j.serverDTLS, Bind: j.bind,
 		Fingerprints: []dtls.Fingerprint{dtls.Fingerprint(local.Fingerprint)},
-		OnRTP:        j.onRTP, Data: j.data,
+		OnRTP:        j.onRTP, OnSealed: j.onSealed, Data: j.data,
 	}
 	if cfg.OnRTP == nil {
 		cfg.OnRTP = func(_ clock.Time, b []byte) { put(p.got, b) }
