@@ -25,17 +25,15 @@ type Output struct {
 
 type output struct {
 	Output
-	dev     *device // of the listener, nil: nobody is left out
-	class   *class
-	format  format
-	seq     uint16
-	ts      uint32
-	at      clock.Time // of the last slot
-	packets uint32
-	octets  uint32
-	limit   uint64  // from its receivers, bit/s
-	loss    float64 // of its receivers
-	lossy   clock.Time
+	dev    *device // of the listener, nil: nobody is left out
+	class  *class
+	format format
+	seq    uint16
+	ts     uint32
+	at     clock.Time // of the last slot
+	limit  uint64     // from its receivers, bit/s
+	loss   float64    // of its receivers
+	lossy  clock.Time
 }
 
 // format is what a codec needs of packets.
@@ -104,7 +102,7 @@ func (m *Mixer) Start(now clock.Time, o Output) error {
 	x := m.byOut[o.Track]
 	if x == nil {
 		r := m.cfg.Random()
-		x = &output{seq: uint16(r), ts: m.cfg.Random(), at: now}
+		x = &output{seq: uint16(r), ts: m.cfg.Random(), at: now.Add(-slot)}
 		m.byOut[o.Track] = x
 		m.outputs = append(m.outputs, x)
 	}

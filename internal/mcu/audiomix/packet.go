@@ -9,7 +9,7 @@ import (
 // send writes an output's packet. Sequence and timestamp move on in every slot.
 func (m *Mixer) send(now clock.Time, c *class, o *output) {
 	o.seq++
-	o.ts += o.format.step
+	o.ts += o.format.step * uint32(max(1, now.Sub(o.at)/slot)) // slots the room had to skip are time too
 	o.at = now
 	if c.n == 0 {
 		return
@@ -22,8 +22,6 @@ func (m *Mixer) send(now clock.Time, c *class, o *output) {
 	put16(b[2:], o.seq)
 	put32(b[4:], o.ts)
 	put32(b[8:], o.SSRC)
-	o.packets++
-	o.octets += uint32(c.n)
 	m.cfg.Sink.Packet(o.Lane, o.Track, b)
 }
 

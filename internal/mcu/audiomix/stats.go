@@ -4,22 +4,9 @@ import (
 	"slices"
 	"time"
 
-	"parley/internal/base/clock"
 	"parley/internal/base/ids"
 	"parley/internal/media/plane"
-	"parley/internal/media/rtcp"
 )
-
-// SenderInfo is an output's state for a sender report at this instant: the RTP
-// clock runs by the slots' due times, so that the relation is a line (MIX-5).
-func (m *Mixer) SenderInfo(now clock.Time, a clock.Anchor, t ids.Track) (ssrc uint32, s rtcp.SenderInfo, ok bool) {
-	o := m.byOut[t]
-	if o == nil || o.packets == 0 {
-		return 0, s, false
-	}
-	ticks := int64(now.Sub(o.at)) * int64(o.format.step) / int64(slot)
-	return o.SSRC, rtcp.SenderInfo{NTP: a.NTP(now), RTP: o.ts + uint32(ticks), Packets: o.packets, Octets: o.octets}, true
-}
 
 // Stats returns a snapshot of an output.
 func (m *Mixer) Stats(t ids.Track) (plane.MixStats, bool) {

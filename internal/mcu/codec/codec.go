@@ -3,7 +3,7 @@
 // and G.722 (our own), with concealment and comfort noise. Video codecs have
 // packages of their own below this one. All audio is mono, 16 bit.
 //
-// What strangers send is decoded by memory-safe code only (ADR 9): native
+// What strangers send is decoded by memory-safe code only (ADR 10): native
 // libraries encode.
 //
 // Threading: a Decoder or Encoder belongs to one goroutine; Library is safe for

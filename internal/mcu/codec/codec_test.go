@@ -139,7 +139,7 @@ func TestG711AgainstFFmpeg(t *testing.T) {
 			for _, v := range l.dec {
 				best = min(best, abs(int(s)-int(v)))
 			}
-			if got > best+best/3+8 { // segments meet off the middle of two code words
+			if got > 2*best+8 { // segments meet off the middle of two code words
 				t.Fatalf("%s: %d coded as %d, off by %d, nearest is off by %d", name, s, l.dec[code[i]], got, best)
 			}
 		}
