@@ -23,8 +23,11 @@ const (
 	// rate, and again each time as long.
 	feedbackLate = time.Second
 	defaultRTT   = 100 * time.Millisecond
-	wakeMax      = 50 * time.Millisecond // a packet of a probe
-	baseSpan     = 10 * time.Second      // how long a least one-way delay is believed, at least
+	wakeMax      = 500 * time.Millisecond
+	// overQueue is the least queue that over-use is believed with: frames at a
+	// new rate queue some milliseconds behind each other.
+	overQueue = 15 * time.Millisecond
+	baseSpan  = 10 * time.Second // how long a least one-way delay is believed, at least
 )
 
 // inWake marks packets that stood behind a probe in the queue. Like the probe's
@@ -105,8 +108,8 @@ func (c *Controller) limit() Rate {
 // OnSent notes a packet that leaves.
 func (c *Controller) OnSent(now clock.Time, p Packet) {
 	switch {
-	case p.Cluster > 0: // what a probe queues drains at about the target
-		c.wake = max(c.wake, now).Add(min(wakeMax, c.target.Time(p.Size)))
+	case p.Cluster > 0: // what a probe queues drains at what media leave of the capacity
+		c.wake = min(max(c.wake, now).Add(4*c.target.Time(p.Size)), now.Add(wakeMax))
 	case now < c.wake:
 		p.Cluster = inWake
 	}
@@ -193,8 +196,10 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	}
 	found, lost, marked := c.digest(now, results)
 	in := input{use: c.trend.state, limited: c.alr.limited, queue: c.queue, rtt: c.rtt}
-	in.acked, _ = c.acked.rate(ackedSpan)
-	in.ackedFast, _ = c.acked.rate(ackedFast)
+	in.acked, in.ackedFast = c.passed(ackedSpan), c.passed(ackedFast)
+	if in.use == over && c.queue < overQueue {
+		in.use = normal // a slope of nothing
+	}
 	if marked {
 		in.use = over
 	}
@@ -219,6 +224,13 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	delayed := in.use == over || c.contest.active || c.aimd.draining(now, c.queue)
 	c.loss.update(now, c.target, c.limit(), c.rtt, delayed)
 	c.settle(now)
+}
+
+// passed is what the path carries, by what arrives and the share it loses
+// whatever the rate: what it lost of its own was, or would have been, carried.
+func (c *Controller) passed(span time.Duration) Rate {
+	r, _ := c.acked.rate(span)
+	return Rate(float64(r) / (1 - min(c.loss.own, 0.5)))
 }
 
 // digest hands every result to those who measure.
@@ -248,7 +260,7 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 				found = f
 			}
 		}
-		if r.Cluster == 0 {
+		if r.Cluster == 0 || r.Cluster == inWake && c.above(r) < idleQueue {
 			c.trend.add(r)
 		}
 	}
@@ -272,6 +284,11 @@ func (c *Controller) measure(now clock.Time, delay time.Duration) {
 	}
 	c.base[0] = min(c.base[0], delay)
 	c.queue = delay - min(c.base[0], c.base[1])
+}
+
+// above is the queue a packet met.
+func (c *Controller) above(r *Result) time.Duration {
+	return r.At - time.Duration(r.Sent) - min(c.base[0], c.base[1])
 }
 
 // rebase takes the present delay for that of an empty path.

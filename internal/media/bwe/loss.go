@@ -14,12 +14,13 @@ const (
 	// excessMin: loss beyond what the path always loses, below which nothing
 	// is suspected.
 	excessMin = 0.05
-	// testTime is how long a lower rate is tried before it is judged, beyond
-	// the round trip that it needs to show.
-	testTime = 500 * time.Millisecond
+	// A lower rate is judged by so many packets, or by what came in testMax.
+	testPackets = 60
+	testMax     = 2 * time.Second
+	testRow     = 5 * time.Second // tests not farther apart are about one thing
 	// relief: had the lost packets been too many, the cut would have removed
 	// nearly all; where it removed less than this share, the path loses anyhow.
-	relief = 0.5
+	relief = 0.4
 	// Beyond heavyLoss a stream is of little use whatever the reason, and the
 	// rate is bounded by heavyRate/(loss-heavyLoss), as a courtesy to others.
 	heavyLoss = 0.25
@@ -42,9 +43,12 @@ type lossControl struct {
 	recent      float64 // of the last windows, smoothed
 
 	testing  bool
-	before   Rate
-	seen     float64 // loss that began the test
-	judgeAt  clock.Time
+	top      Rate       // before the first of the tests in a row
+	topAt    clock.Time // of the last of them
+	seen     float64    // loss that began the test
+	judgeAt  clock.Time // from here on packets show the lower rate
+	tested   int
+	testLost int
 	grewAt   clock.Time
 	congests uint64
 }
@@ -72,6 +76,7 @@ func (l *lossControl) update(now clock.Time, rate, limit Rate, rtt time.Duration
 		return
 	}
 	p, n, sent := float64(l.lost)/float64(l.packets), float64(l.packets), per(l.bytes, took)
+	packets, lost := l.packets, l.lost
 	l.since, l.packets, l.lost, l.bytes = now, 0, 0, 0
 	if p > blackout {
 		return // the time-out of feedback has dealt with it
@@ -79,7 +84,7 @@ func (l *lossControl) update(now clock.Time, rate, limit Rate, rtt time.Duration
 	l.recent += (p - l.recent) * 0.4
 	switch {
 	case l.testing:
-		l.judge(now, rate)
+		l.judge(now, packets, lost)
 	case l.excess(p, n) > 0 && l.excess(l.recent, 3*n) > 0:
 		if !delayed { // else the delay controller acts
 			l.test(now, rate, sent, rtt)
@@ -97,28 +102,36 @@ func (l *lossControl) excess(p, n float64) float64 {
 }
 
 func (l *lossControl) test(now clock.Time, rate, sent Rate, rtt time.Duration) {
-	l.testing, l.before, l.seen = true, rate, l.recent
-	l.judgeAt = now.Add(testTime + rtt)
+	if l.topAt.IsZero() || now.Sub(l.topAt) > testRow || rate > l.top {
+		l.top = rate
+	}
+	l.testing, l.topAt, l.seen = true, now, l.recent
+	l.judgeAt, l.tested, l.testLost = now.Add(rtt), 0, 0
 	passed := Rate(float64(min(sent, rate)) * (1 - (l.recent - l.own)))
 	l.bound = max(passed, rate/2)
 	l.grewAt = now
 }
 
-func (l *lossControl) judge(now clock.Time, rate Rate) {
-	if now.Before(l.judgeAt) {
+// judge ends a test when enough packets were sent at the lower rate.
+func (l *lossControl) judge(now clock.Time, packets, lost int) {
+	if now.Before(l.judgeAt.Add(lossWindow)) {
+		return // the window holds packets of before
+	}
+	l.tested += packets
+	l.testLost += lost
+	if l.tested < testPackets && now.Before(l.judgeAt.Add(testMax)) {
 		return
 	}
-	l.testing = false
-	if l.recent-l.own < relief*(l.seen-l.own) {
+	p := float64(l.testLost) / float64(l.tested)
+	l.testing, l.recent, l.grewAt = false, p, now
+	if p-l.own < relief*(l.seen-l.own) {
 		l.congests++ // the bound stays
-		l.grewAt = now
 		return
 	}
 	// As bad as before with less: the path's own. Where a cut to a half was not
 	// enough to tell, the next excess cuts again.
-	l.own = min(l.recent, l.seen)
-	l.bound = max(l.bound, l.before)
-	l.grewAt = now
+	l.own = min(p, l.seen)
+	l.bound = max(l.bound, l.top)
 }
 
 // learn follows a path that gets better at once, one that gets worse slowly.

@@ -177,13 +177,14 @@ func (p *prober) found(now clock.Time, rate, limit Rate) {
 
 // try makes a probe that goes on if it succeeds.
 func (p *prober) try(now clock.Time, rate, present, limit Rate) {
-	rate = min(rate, limit+limit/5) // a little more, so that the limit itself is proven
-	if rate <= present {
-		p.goOn = 0
-		return
+	p.goOn = 0
+	top := limit + limit/5 // a little more, so that the limit itself is proven
+	if rate < top {
+		p.goOn, p.goOnTill = Rate(probeGoOn*float64(rate)), now.Add(probeWait)
 	}
-	p.make(now, rate, present)
-	p.goOn, p.goOnTill = Rate(probeGoOn*float64(rate)), now.Add(probeWait)
+	if rate = min(rate, top); rate > present {
+		p.make(now, rate, present)
+	}
 }
 
 // start makes the first two probes.
