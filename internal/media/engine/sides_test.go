@@ -122,3 +122,115 @@ func TestPTP6_RepairsGoOn(t *testing.T) {
 		t.Fatalf("%d of %d", n, asked)
 	}
 }
+
+// hybrid is a room of two browsers and a phone: the browsers get every source,
+// the phone a mix that a mixer on an inside leg makes of what it is sent there.
+func hybrid(t *testing.T) (r *room, phone *pub, ws [2]*peer, subs [2]plane.Subscription, m *mixer, mixed plane.Subscription) {
+	r = newRoom(t, 1)
+	pcmu := []plane.Codec{{Name: "PCMU", PT: 0, ClockRate: 8000}}
+	p := r.join(0, plane.LegMedia{RTCPMin: 5 * time.Second, RTCPRate: 400, Sections: []plane.Section{{MID: "0", Kind: plane.Audio, Recv: &plane.Recv{Codecs: pcmu}, Send: &plane.Send{Codecs: pcmu}}}})
+	phone = p.prepare("0", plane.Audio, 0x9999)
+	phone.pt, phone.noMID = 0, true
+	p.announce(phone)
+	for i := range ws {
+		ws[i] = r.join(0, plane.LegMedia{Sections: []plane.Section{
+			{MID: "up", Kind: plane.Audio, Exts: pubExts, Recv: &plane.Recv{Codecs: []plane.Codec{pubOpus}}},
+			{MID: "s0", Kind: plane.Audio, Exts: subExts, Send: &plane.Send{Codecs: []plane.Codec{subOpus, pcmu[0]}}}}})
+		subs[i] = ws[i].subscribe(phone, plane.Subscription{})
+	}
+	m = r.newMixer(0)
+	mm := m.p.media
+	mm.Sections[0].Recv.Codecs = pcmu
+	r.shards[0].ConfigureLeg(r.now, m.p.leg, mm)
+	m.pt = 0
+	mixed = p.subscribe(m.pub, plane.Subscription{MID: "0"})
+	return r, phone, ws, subs, m, mixed
+}
+
+// TestCMB3_BrowsersAndAPhone: each browser gets one stream of the phone, the
+// phone one mix and nothing else; keyframe storms never reach it.
+func TestCMB3_BrowsersAndAPhone(t *testing.T) {
+	r, phone, ws, subs, m, mixed := hybrid(t)
+	for i := range 100 {
+		phone.send([]byte("voice"), false)
+		phone.ts += 160
+		m.mix(7)
+		if i%10 == 0 {
+			for k, w := range ws {
+				w.rtcp(&prtcp.PictureLossIndication{SenderSSRC: 9, MediaSSRC: subs[k].SSRC}, &prtcp.FullIntraRequest{SenderSSRC: 9, FIR: []prtcp.FIREntry{{SSRC: subs[k].SSRC}}},
+					&prtcp.TransportLayerNack{SenderSSRC: 9, MediaSSRC: subs[k].SSRC, Nacks: []prtcp.NackPair{{PacketID: uint16(i)}}})
+			}
+		}
+	}
+	r.run(6 * time.Second)
+	for i, w := range ws {
+		if ps := w.rtpGot(0); len(ps) != 100 || len(w.rtpGot(subs[i].SSRC)) != 100 {
+			t.Fatalf("%d packets", len(ps))
+		}
+	}
+	ps := phone.p.rtpGot(0)
+	if len(ps) != 100 {
+		t.Fatalf("the phone got %d packets", len(ps))
+	}
+	for _, q := range ps {
+		if q.SSRC != mixed.SSRC || string(q.Payload) != "mix" {
+			t.Fatalf("%v", q)
+		}
+	}
+	for _, s := range phone.p.got { // B2B-3: an AVP side gets no feedback packets
+		for b := s.b; s.rtcp && len(b) >= 4; b = b[4+4*(int(b[2])<<8|int(b[3])):] {
+			if b[1] >= 205 {
+				t.Fatalf("the phone got %d/%d", b[1], b[0]&31)
+			}
+		}
+	}
+}
+
+// TestASY6_TheHybridEndsRTCP: reports of the phone stay with us, browsers get
+// ours, counted by what they were sent, also of a phone that sends none; the phone
+// is told of its own stream only.
+func TestASY6_TheHybridEndsRTCP(t *testing.T) {
+	for _, reports := range []bool{true, false} {
+		_, phone, ws, subs, m, mixed := hybrid(t)
+		for i := range 500 {
+			if i%10 != 3 { // lost on its way to us
+				phone.send([]byte("voice"), false)
+			} else {
+				phone.seq++
+			}
+			phone.ts += 160
+			if reports && i%50 == 0 {
+				phone.p.rtcp(&prtcp.SenderReport{SSRC: 0x9999, NTPTime: 77, RTPTime: phone.ts, PacketCount: 12345, OctetCount: 54321})
+			}
+			m.mix(7)
+		}
+		for i, w := range ws {
+			n := 0
+			for _, sr := range rtcpGot[*prtcp.SenderReport](w) {
+				if sr.SSRC != subs[i].SSRC || sr.PacketCount > 450 || sr.OctetCount != 5*sr.PacketCount || sr.NTPTime == 77 {
+					t.Fatalf("%v", sr)
+				}
+				n++
+			}
+			if n < 5 {
+				t.Fatalf("reports %v: %d of ours", reports, n)
+			}
+		}
+		n := 0
+		for _, rr := range rtcpGot[*prtcp.ReceiverReport](phone.p) {
+			for _, k := range rr.Reports {
+				if n++; k.SSRC != 0x9999 || k.FractionLost < 20 || k.FractionLost > 30 {
+					t.Fatalf("%+v", k)
+				}
+			}
+		}
+		for _, sr := range rtcpGot[*prtcp.SenderReport](phone.p) {
+			if sr.SSRC != mixed.SSRC {
+				t.Fatalf("%v", sr)
+			}
+		}
+		if n == 0 {
+			t.Fatal("the phone hears nothing of its loss")
+		}
+	}
+}
