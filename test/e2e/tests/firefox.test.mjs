@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { join } from "node:path";
 import { launchChromium, launchFirefox } from "../lib/browsers.mjs";
 import { Person, receives, results, roster } from "../lib/people.mjs";
-import { hostAddress, startServer } from "../lib/server.mjs";
+import { hostAddress, startServer, waitFor } from "../lib/server.mjs";
 
 /** The same surface as Person, on a puppeteer page. */
 class Fox {
@@ -61,5 +61,16 @@ describe("Firefox and Chromium together", { timeout: 300_000 }, () => {
     }
     await fay.page.screenshot({ path: join(results, "firefox-call.png") });
     await cleo.shot("firefox-chromium-call.png");
+  });
+
+  test("the two that are left talk directly, Firefox and Chromium", async () => {
+    await (await fay.page.waitForSelector('button[aria-label="Leave"]')).click();
+    for (const p of [cleo, finn]) {
+      await waitFor(async () => {
+        const f = await p.page.evaluate(() => window.__parley.flow());
+        return f.path === "direct" && f.server === null ? f : Promise.reject(new Error(JSON.stringify(f)));
+      }, `${p.name} is connected to the other`, 40_000);
+      await receives(p, 1, 1, 40_000);
+    }
   });
 });
