@@ -39,6 +39,18 @@ func (a *acked) add(r *Result) {
 	a.n++
 }
 
+// assume takes a packet of which nothing is known, as feedback was lost, to have
+// arrived with this share of its bytes. Left out, it would look like a pause.
+func (a *acked) assume(r *Result, share float64) {
+	if a.n == 0 {
+		return
+	}
+	last := a.ring[(a.n-1)%ackedRing].at
+	e := &a.ring[a.n%ackedRing]
+	e.size, e.sent, e.at = int32(share*float64(r.Size)), r.Sent, last
+	a.n++
+}
+
 // rate returns the rate over the last span, false when too little is known.
 func (a *acked) rate(span time.Duration) (Rate, bool) {
 	if a.n < ackedMin {

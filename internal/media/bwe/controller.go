@@ -23,7 +23,9 @@ const (
 	// rate, and again each time as long.
 	feedbackLate = time.Second
 	defaultRTT   = 100 * time.Millisecond
-	wakeMax      = 500 * time.Millisecond
+	wakeMax      = time.Second
+	// wakeQueue is more than a probe makes, with its packets as small as they get.
+	wakeQueue = 3 * probeQueue
 	// overQueue is the least queue that over-use is believed with: frames at a
 	// new rate queue some milliseconds behind each other.
 	overQueue = 15 * time.Millisecond
@@ -109,7 +111,7 @@ func (c *Controller) limit() Rate {
 func (c *Controller) OnSent(now clock.Time, p Packet) {
 	switch {
 	case p.Cluster > 0: // what a probe queues drains at what media leave of the capacity
-		c.wake = min(max(c.wake, now).Add(4*c.target.Time(p.Size)), now.Add(wakeMax))
+		c.wake = min(max(c.wake, now).Add(8*c.target.Time(p.Size)), now.Add(wakeMax))
 	case now < c.wake:
 		p.Cluster = inWake
 	}
@@ -239,6 +241,10 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 	any := false
 	for i := range results {
 		r := &results[i]
+		if r.Untold {
+			c.acked.assume(r, 1-c.loss.own)
+			continue
+		}
 		c.loss.add(r)
 		if !r.Received {
 			lost = true
@@ -260,7 +266,7 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 				found = f
 			}
 		}
-		if r.Cluster == 0 || r.Cluster == inWake && c.above(r) < idleQueue {
+		if r.Cluster == 0 || r.Cluster == inWake && (c.above(r) < idleQueue || c.above(r) > wakeQueue) {
 			c.trend.add(r)
 		}
 	}

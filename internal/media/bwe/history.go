@@ -48,6 +48,7 @@ type Result struct {
 	Sent     clock.Time
 	Received bool
 	Late     bool          // was told lost before
+	Untold   bool          // skipped by feedback, which was lost itself: nothing is known
 	Timed    bool          // At is known
 	At       time.Duration // arrival on the receiver's clock, whose origin means nothing
 	CE       bool          // congestion experienced (RFC 3168), with RFC 8888 only
@@ -70,6 +71,7 @@ const (
 	free uint8 = iota
 	flying
 	lost
+	untold
 	arrived
 )
 
@@ -88,7 +90,7 @@ type entry struct {
 type History struct {
 	ring     []entry
 	next     int64 // extended number of the next packet
-	acked    int64 // highest number told received
+	told     int64 // highest number feedback spoke of
 	inflight int
 
 	ref     int64 // last TWCC reference, unwrapped, in units of 64 ms
@@ -115,7 +117,7 @@ func (h *History) Add(now clock.Time, p Packet) {
 	if h.ring == nil {
 		h.ring = make([]entry, historyMin)
 		h.next = int64(p.Seq) + 1<<16
-		h.acked = h.next - 1
+		h.told = h.next - 1
 	}
 	if d := int64(int16(p.Seq - uint16(h.next))); d > 0 { // a gap: numbers given to what was not sent
 		h.next += d
@@ -177,11 +179,25 @@ func (h *History) tell(out []Result, seq int64, r Result) []Result {
 	}
 	r.Seq, r.Size, r.Cluster, r.Sent, r.Late = seq, int(e.size), int(e.cluster), e.sent, e.state == lost
 	e.state = lost
-	if r.Received {
+	switch {
+	case r.Received:
 		e.state = arrived
-		h.acked = max(h.acked, seq)
+	case r.Untold:
+		e.state = untold
 	}
+	h.told = max(h.told, seq)
 	return append(out, r)
+}
+
+// skipped tells of the packets between the last feedback and one that begins
+// at seq: feedback between was lost.
+func (h *History) skipped(seq int64, out []Result) []Result {
+	for x := max(h.told+1, h.next-int64(len(h.ring))); x < min(seq, h.next); x++ {
+		if e := h.find(x); e != nil && e.state == flying {
+			out = h.tell(out, x, Result{Untold: true})
+		}
+	}
+	return out
 }
 
 // TWCC appends what transport-wide feedback tells. Feedback on packets that
@@ -193,6 +209,7 @@ func (h *History) TWCC(t *rtcp.TWCC, out []Result) []Result {
 	h.unwrapRef(t.Ref)
 	at := time.Duration(h.ref) * 64 * time.Millisecond
 	base := h.next - 1 - int64(int16(uint16(h.next-1)-t.Base))
+	out = h.skipped(base, out)
 	for i := int64(0); ; i++ {
 		_, d, ok := t.Next()
 		if !ok {

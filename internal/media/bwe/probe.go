@@ -14,7 +14,7 @@ const (
 	// probeQueue bounds what a probe may put into a queue that drains at the
 	// present estimate.
 	probeQueue = 80 * time.Millisecond
-	probeSmall = 250 // bytes of the least packet of a probe, padding alone
+	probeSmall = 200 // bytes of the least packet of a probe, padding alone
 
 	probeFirst  = 3.0 // times the start rate, then
 	probeSecond = 6.0

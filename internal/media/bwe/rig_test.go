@@ -241,7 +241,7 @@ func (l *leg) drain(now clock.Time) {
 	if pr, ok := l.cc.WantProbe(now); ok {
 		due, next := l.pace.Probe(now, pr)
 		for due > 0 && ok {
-			size := min(1000, max(250, pr.Bytes/max(1, pr.Packets)))
+			size := min(1000, max(200, pr.Bytes/max(1, pr.Packets)))
 			if len(l.queue) > 0 {
 				size, l.queue = l.queue[0], l.queue[1:]
 			}
