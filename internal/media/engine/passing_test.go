@@ -181,6 +181,20 @@ func TestRecipeChangesInTheCall(t *testing.T) {
 	if n := len(rtcpGot[*prtcp.TransportLayerNack](a)); n == 0 {
 		t.Fatal("no NACK after the relay")
 	}
+	// The same when a relayed track ended and another is published there.
+	v.subscribe(x, plane.Subscription{Sub: "once more", SSRC: 0x8888, Topology: "relay"})
+	r.shards[0].RemoveTrack(r.now, x.id, &r.outs[0])
+	y := *x
+	y.id, y.track.Track = 99, "trk_again"
+	a.announce(&y)
+	a.clear()
+	y.frame(true)
+	y.seq += 3
+	y.frame(false)
+	r.run(100 * time.Millisecond)
+	if n := len(rtcpGot[*prtcp.TransportLayerNack](a)); n == 0 {
+		t.Fatal("no NACK for the next track")
+	}
 }
 
 // TestVSM5_APeerThatSwitches: a peer MCU changes the SSRC it selects without

@@ -135,6 +135,7 @@ func (e *Engine) RemoveTrack(now clock.Time, id graph.TrackID, out *Out) {
 		r.RemoveSource(t.src)
 	}
 	t.unlink()
+	e.retune(t.leg)
 	e.sourceGone(t, out)
 	t.src.Close()
 	e.tidy(t.conf)
