@@ -113,6 +113,13 @@ func (l *link) impatient() bool {
 	return false
 }
 
+// idle tells whether there is nothing to make.
+func (l *link) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.outs) == 0
+}
+
 func (l *link) counts() (audio, video int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,6 +17,8 @@ const (
 	inboxMax = 4 << 20
 	// catchUp is how many missed slots are made up for; beyond, the mix skips.
 	catchUp = 25
+	// rest is how long a room without outputs sleeps; a start wakes it.
+	rest = time.Second
 	// surveyEvery is how often listeners' legs are asked for loss and bandwidth.
 	surveyEvery = 2 * time.Second
 )
@@ -117,10 +119,14 @@ func (r *room) run() {
 // turn does what is due and returns when the next slot is. Slots are due on a
 // line from the first one: a turn that comes late does not move the next.
 func (r *room) turn(now clock.Time) clock.Time {
+	r.drain(now)
+	if r.link.idle() { // nothing to make: no slots, and a new line of them later
+		r.next = 0
+		return now.Add(rest)
+	}
 	if r.next == 0 {
 		r.next = now.Add(Slot)
 	}
-	r.drain(now)
 	for made := 0; r.next <= now; made++ {
 		due := r.next
 		r.next = due.Add(Slot)
