@@ -38,6 +38,7 @@ mutate: ## takes rewriting lines away one by one; a test must notice each
 bench: ## forwarding benchmark beside a bare sender: ratios, allocations, memory
 	scripts/bench.sh
 	go run ./scripts/mixbench
+	go run ./bench/video
 
 e2e: ## browsers end to end
 	go run ./scripts/testall -only packages,browsers -v

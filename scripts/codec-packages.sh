@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the codec libraries that the mixer loads if they are there: Opus, VP8
-# and VP9, H.264. Debian and Ubuntu, as root. Without root, apt or network it says
+# and VP9, H.264, AV1. Debian and Ubuntu, as root. Without root, apt or network it says
 # so and goes on: sound is mixed without them, pictures are not.
 set -u
 command -v ldconfig >/dev/null || PATH=$PATH:/sbin:/usr/sbin
@@ -10,6 +10,7 @@ have() { grep -q "$1" <<<"$there"; }
 have 'libopus\.so\.0' || want+=("libopus0")
 have 'libvpx\.so\.' || want+=("libvpx7 libvpx9 libvpx11 libvpx12")
 have 'libopenh264\.so\.' || want+=("libopenh264-7 libopenh264-8")
+have 'libdav1d\.so\.[67]' || want+=("libdav1d6 libdav1d7")
 [ ${#want[@]} -eq 0 ] && exit 0
 names=${want[*]}
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
