@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -25,7 +26,7 @@ import (
 func main() {
 	root := flag.String("root", ".", "top of the source tree")
 	list := flag.Bool("list", false, "only print what would be changed")
-	only := flag.String("only", "", "changes whose description has this")
+	only := flag.String("only", "", "changes whose description matches this expression")
 	jobs := flag.Int("j", 2, "changes tried at once")
 	flag.Parse()
 	n, err := run(*root, *only, *list, *jobs)
@@ -47,7 +48,9 @@ func run(root, only string, list bool, jobs int) (survivors int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	all = keep(all, only)
+	if all, err = keep(all, only); err != nil {
+		return 0, err
+	}
 	if list {
 		for _, m := range all {
 			fmt.Println(m)
@@ -101,13 +104,17 @@ func run(root, only string, list bool, jobs int) (survivors int, err error) {
 	return count[passed], nil
 }
 
-func keep(all []mutant, only string) (out []mutant) {
+func keep(all []mutant, only string) (out []mutant, err error) {
+	want, err := regexp.Compile(only)
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range all {
-		if strings.Contains(m.String(), only) {
+		if want.MatchString(m.String()) {
 			out = append(out, m)
 		}
 	}
-	return out
+	return out, nil
 }
 
 type verdict int

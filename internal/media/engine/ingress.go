@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"parley/internal/base/clock"
 	"parley/internal/base/ring"
 	"parley/internal/media/graph"
@@ -62,6 +64,9 @@ func (e *Engine) take(now clock.Time, l *leg, buf *ring.Buf, h *rtp.Header, out 
 		}
 	}
 	st.heard = now
+	if st.track == nil && !st.rtx {
+		l.comeBack(now, st)
+	}
 	if st.track == nil {
 		l.hold(now, buf, &e.drops)
 		e.wake(l, now.Add(holdFor))
@@ -75,6 +80,23 @@ func (e *Engine) take(now clock.Time, l *leg, buf *ring.Buf, h *rtp.Header, out 
 		return
 	}
 	e.receive(now, l, st, buf, h, false, out)
+}
+
+// lateOnes is how long packets of a stream that was replaced may still come; what
+// comes when its successor has been silent for longer is a return.
+const lateOnes = 60 * time.Millisecond
+
+// comeBack lets a stream take its section's track back: a phone plays music on
+// hold under another SSRC, and goes on with its own.
+func (l *leg) comeBack(now clock.Time, st *inStream) {
+	for _, t := range l.tracks {
+		if t.sect != st.sect {
+			continue
+		}
+		if in := t.layers[st.layer].in; in == nil || now.Sub(in.heard) >= lateOnes {
+			t.bind(st)
+		}
+	}
 }
 
 // takeRTX unpacks a retransmission (RFC 4588, section 4): the original number

@@ -234,3 +234,24 @@ func TestASY6_TheHybridEndsRTCP(t *testing.T) {
 		}
 	}
 }
+
+// TestPTP6_SmallRepairsCostLittle: what a repair costs is its payload.
+func TestPTP6_SmallRepairsCostLittle(t *testing.T) {
+	r := newRoom(t, 1)
+	x := r.publisher(0, plane.Video).publish("0", plane.Video, 1)
+	v := r.subscriber(0, 1, plane.Video)
+	s := v.subscribe(x, plane.Subscription{})
+	for i := range 1000 {
+		x.frame(i == 0)
+		r.turn()
+		ps := v.rtpGot(s.SSRC)
+		v.rtcp(&prtcp.TransportLayerNack{MediaSSRC: s.SSRC, Nacks: []prtcp.NackPair{{PacketID: ps[len(ps)-1].SequenceNumber}}})
+		r.run(time.Millisecond)
+		v.got = v.got[:0]
+		r.turn()
+	}
+	var st plane.LinkStats
+	if r.shards[0].LegStats(v.leg, &st); st.RTXOut != 1000 {
+		t.Fatalf("%d of 1000", st.RTXOut)
+	}
+}
