@@ -226,6 +226,23 @@ func TestPlainEnds(t *testing.T) {
 	})
 }
 
+// TestPlainConferenceEnds: the sessions of phones go with their conference.
+func TestPlainConferenceEnds(t *testing.T) {
+	withPhone(t, func(h *house, p *plainPlane, ana *client, leg api.RTPLeg) {
+		ana.must(api.ConferenceEnd, api.EndParams{}, nil)
+		synctest.Wait()
+		h.f.phones.mu.Lock()
+		n := len(h.f.phones.byID)
+		h.f.phones.mu.Unlock()
+		h.f.mu.RLock()
+		m := len(h.f.sessions)
+		h.f.mu.RUnlock()
+		if n != 0 || m != 1 {
+			t.Errorf("%d phones, %d sessions", n, m)
+		}
+	})
+}
+
 // TestPlainKeyEvents: everybody hears of a key.
 func TestPlainKeyEvents(t *testing.T) {
 	withPhone(t, func(h *house, p *plainPlane, ana *client, leg api.RTPLeg) {

@@ -53,6 +53,8 @@ func TestB2B4_HoldWithAnotherSSRC(t *testing.T) {
 	b.hearsTone(440, 0)
 	a.change(0xdddd, 3, 1<<31) // and once more without a word
 	b.hearsTone(440, 0)
+	a.change(0xaaaa, 9000, 5) // back to the first, as after music on hold
+	b.hearsTone(440, 0)
 	b.oneStream()
 }
 

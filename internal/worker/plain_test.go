@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -454,6 +455,43 @@ func TestPlainFlood(t *testing.T) {
 	})
 	if n := r.BuffersInUse(); n > 4*plainQueue {
 		t.Errorf("%d buffers in use", n)
+	}
+}
+
+// TestD10_HostilePhone: the peer itself sends a thousand SSRCs, types, jumps
+// and lying headers: bounded, and the session goes on.
+func TestD10_HostilePhone(t *testing.T) {
+	r, a, b := pair(t, 25200)
+	before := runtime.NumGoroutine()
+	a.say(0xAAAA, "a")
+	a.arrived(r)
+	for i := range 1000 {
+		p := make([]byte, 12+i%200)
+		p[0], p[1] = 0x80, byte(i%3*13)
+		if i%7 == 0 {
+			p[0] |= 0x30 // padding longer than the packet, an extension that is not there
+		}
+		binary.BigEndian.PutUint16(p[2:], uint16(i*7919))
+		binary.BigEndian.PutUint32(p[4:], uint32(i)*1e6)
+		binary.BigEndian.PutUint32(p[8:], uint32(i))
+		_, _ = a.rtp.WriteToUDPAddrPort(p, a.local.RTP)
+		_, _ = a.rtcp.WriteToUDPAddrPort(rtcp.AppendBYE(rtcp.AppendRR(nil, uint32(i), make([]rtcp.Block, 31)), uint32(i)), a.local.RTCP)
+	}
+	waitFor(t, "b to hear a again", func() bool {
+		a.say(0xAAAA, "again")
+		r.leap(100 * time.Millisecond)
+		for _, p := range b.came(b.rtp, b.got) {
+			if bytes.HasSuffix(p, []byte("again")) {
+				return true
+			}
+		}
+		return false
+	})
+	if n := r.BuffersInUse(); n > 2048 {
+		t.Errorf("%d buffers in use", n)
+	}
+	if n := runtime.NumGoroutine(); n > before+10 {
+		t.Errorf("%d goroutines more", n-before)
 	}
 }
 
