@@ -73,6 +73,7 @@ type aimd struct {
 	cuts     uint64
 	proved   Rate // by the last probe
 	provedAt clock.Time
+	low      time.Duration // least queue since a cut in a contest
 }
 
 // input is what one feedback says to the rate control.

@@ -12,7 +12,7 @@ const (
 	// Who yields to delay there starves.
 	busyQueue = 40 * time.Millisecond
 	busyTime  = 3 * time.Second
-	busySame  = 0.6 // share of the queue two seconds ago that is "not down"
+	busySame  = 0.9 // share of the queue two seconds ago that is "not down"
 	lookBack  = 2 * time.Second
 	// The contest is over when the queue was empty once: all loss-driven flows
 	// leave some queue after they halve, else delay would not have starved us.
@@ -20,8 +20,11 @@ const (
 	// contestCut is what remains at a loss, and at contestQueue: where buffers
 	// are endless nobody is told by loss. It also shows whether anybody is there:
 	// alone, the cut empties the queue and ends the contest.
-	contestCut   = 0.7
+	contestCut   = 0.75
 	contestQueue = 500 * time.Millisecond
+	// After a cut nothing grows until the queue has risen by riseStep from its
+	// least: somebody else fills it. Alone, it empties, or shows to be flat.
+	riseStep = 10 * time.Millisecond
 	// A delay that stays within flatBand for flatTime, without loss, is no queue
 	// but a longer path.
 	flatBand = 6 * time.Millisecond
@@ -72,6 +75,7 @@ func (a *aimd) compete(now clock.Time, in input, lost bool) {
 		if now.Sub(a.cutAt) > in.rtt+detectorTime {
 			a.cutAt = now
 			a.cuts++
+			a.low = in.queue
 			a.set(Rate(contestCut * float64(a.rate)))
 		}
 		return
@@ -79,6 +83,10 @@ func (a *aimd) compete(now clock.Time, in input, lost bool) {
 	bound := a.rate
 	if !in.limited && in.acked > 0 {
 		bound = min(a.max, Rate(headroom*float64(in.acked))+headroomAdd)
+	}
+	a.low = min(a.low, in.queue)
+	if in.queue < a.low+riseStep {
+		return
 	}
 	rtt := max(in.rtt, 20*time.Millisecond).Seconds()
 	step := Rate(8 * packetSize / rtt / rtt * took.Seconds()) // a packet more each round trip

@@ -29,6 +29,9 @@ const (
 	// overQueue is the least queue that over-use is believed with: frames at a
 	// new rate queue some milliseconds behind each other.
 	overQueue = 15 * time.Millisecond
+	// A queue this long that loses is full, and a full queue has no slope.
+	fullQueue = 100 * time.Millisecond
+	fullLoss  = 0.02
 	baseSpan  = 10 * time.Second // how long a least one-way delay is believed, at least
 )
 
@@ -202,7 +205,7 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	if in.use == over && c.queue < overQueue {
 		in.use = normal // a slope of nothing
 	}
-	if marked {
+	if marked || lost && c.queue > fullQueue && c.loss.recent > c.loss.own+fullLoss {
 		in.use = over
 	}
 	before := c.aimd.rate
