@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"parley/internal/media/payload"
 	"parley/internal/mcu/codec/videocodec"
 	"parley/internal/mcu/picture"
+	"parley/internal/media/payload"
 )
 
 // plain is an encoder that remembers.

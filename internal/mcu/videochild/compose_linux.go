@@ -48,8 +48,11 @@ type composerProcess struct {
 	mu    sync.Mutex // guards comp and films
 	comp  *compose.Composer
 	films map[int]*mapping
-	wmu   sync.Mutex // guards out
-	out   []byte
+
+	complained time.Duration // last told of an encoder that failed
+
+	wmu sync.Mutex // guards out
+	out []byte
 }
 
 func composeMain(conn *net.UnixConn) {
@@ -128,7 +131,13 @@ func (p *composerProcess) send(out []compose.Coded, due time.Duration) error {
 	return nil
 }
 
+// failed is told once a second at most: an encoder is tried again every tick.
 func (p *composerProcess) failed(stream uint32, err error) {
+	if now := monotonic(); now-p.complained < time.Second && p.complained > 0 {
+		return
+	} else {
+		p.complained = now
+	}
 	text := err.Error()
 	text = text[:min(len(text), 200)]
 	_ = p.write(func(b []byte) []byte {

@@ -213,6 +213,9 @@ func TestM2_ClaimedSizes(t *testing.T) {
 // server: they are nice, so that the scheduler serves audio first.
 func TestM3_VideoGivesWay(t *testing.T) {
 	s := newStage(t, Config{Nice: 7})
+	s.half.mu.Lock()
+	s.half.pace.off = false
+	s.half.mu.Unlock()
 	s.join("a", payload.VP8, film(t, payload.VP8, 640, 360, 30, picture.RGB(200, 40, 40)), false)
 	s.join("b", payload.VP8, film(t, payload.VP8, 640, 360, 30, picture.RGB(40, 200, 40)), false)
 	for i := range 4 {

@@ -174,6 +174,7 @@ func newStage(t testing.TB, cfg Config) *stage {
 	h := &house{out: map[ids.Track][]packet{}, keys: map[ids.Track]int{}, contribs: map[ids.Track][]plane.Contributor{}, changed: make(chan struct{}, 1)}
 	s := &stage{house: h, now: sys.Now}
 	s.half = NewMaker(cfg).New(mcu.HalfConfig{Conf: "conf_test", Host: h, Now: sys.Now}).(*half)
+	s.half.pace.off = true
 	stop, gone := make(chan struct{}), make(chan struct{})
 	go func() { // the room's goroutine: cameras at 30, slots at 50 a second
 		defer close(gone)
