@@ -89,6 +89,9 @@ func (s *section) name() ids.Subscription {
 	return ""
 }
 
+// passes reports whether sources come under SSRCs of their own.
+func (s *section) passes() bool { return s.recipe != "" }
+
 // free takes away what a section carries.
 func (s *section) free() {
 	s.sub, s.slot, s.ssrc, s.rtx, s.ending, s.as, s.recipe, s.translated = nil, nil, 0, 0, false, "", "", nil
@@ -116,6 +119,8 @@ type sources interface {
 	into(kind plane.Kind, offered []plane.Codec) *plane.Codec
 	// codec returns what a track is sent with, or nil when that is not known.
 	codec(t *model.Track) *plane.Codec
+	// own returns the SSRCs that a track comes with, 0 when not known.
+	own(t *model.Track) (ssrc, rtx uint32)
 	// cname returns the alias CNAME of a track's device (rule C6).
 	cname(d *model.Device) string
 	// random returns a fresh SSRC.
@@ -229,12 +234,18 @@ func (s *section) decision(l *leg, offered *sdp.Section, src sources) sdp.Decisi
 	case s.slot != nil: // declared even while empty, so that filling it needs no new answer
 		d.Send = &sdp.SendSource{
 			SSRC: s.ssrc, RTXSSRC: s.rtx, Stream: string(l.stream), Track: "slot-" + s.mid, CNAME: l.session.CNAME,
+			Unannounced: s.passes(),
 		}
 	case s.sub != nil:
 		k := s.sub.Track
 		d.Send = &sdp.SendSource{
-			SSRC: s.ssrc, RTXSSRC: s.rtx, Stream: string(k.Stream), Track: string(k.ID),
+			SSRC: s.ssrc, RTXSSRC: s.rtx, Stream: string(k.Stream), Track: cmp.Or(string(s.as), string(k.ID)),
 			CNAME: src.cname(k.Device), Codec: s.codec(l, offered, src),
+		}
+		if s.passes() { // announced as it will come, or not at all
+			d.Send.SSRC, d.Send.RTXSSRC = src.own(k)
+			d.Send.Unannounced = d.Send.SSRC == 0
+			d.Send.SSRC = cmp.Or(d.Send.SSRC, s.ssrc)
 		}
 	}
 	return d

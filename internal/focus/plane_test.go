@@ -155,7 +155,7 @@ func (p *fakePlane) Subscribe(s plane.Subscription) error {
 	defer p.mu.Unlock()
 	sec := p.section(s.Conn, s.MID)
 	switch {
-	case sec == nil || sec.Send == nil || sec.Send.SSRC != s.SSRC && s.Topology != "relay": // which sends sources under their own
+	case sec == nil || sec.Send == nil || sec.Send.SSRC != s.SSRC && s.Topology == "": // which sends sources under their own
 		p.breach("subscription on section %q that was not answered with its SSRC", s.MID)
 	case s.Track != "" && p.tracks[s.Track].Track == "":
 		p.breach("subscription to a track that is not published")

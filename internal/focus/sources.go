@@ -34,6 +34,20 @@ func (r *room) codec(k *model.Track) *plane.Codec {
 	return nil
 }
 
+// own implements sources. A simulcast source has several, of which any may pass.
+func (r *room) own(k *model.Track) (ssrc, rtx uint32) {
+	l := r.legs[k.MS]
+	if l == nil {
+		return 0, 0
+	}
+	for i := range l.media.Sections {
+		if s := &l.media.Sections[i]; s.MID == k.MID && s.Recv != nil && len(s.Recv.Layers) == 1 {
+			return s.Recv.Layers[0].SSRC, s.Recv.Layers[0].RTXSSRC
+		}
+	}
+	return 0, 0
+}
+
 // cname returns the alias under which all tracks of a device are sent: one per
 // origin device, and never what the device calls itself (rule C6).
 func (r *room) cname(d *model.Device) string {

@@ -420,6 +420,6 @@ func (a *answerer) printMedia(p *printer, o *Section, s *answerSection) {
 		p.line("a=simulcast:recv ", strings.Join(s.recv, ";"))
 	}
 	if s.send != nil {
-		p.source(s.send, s.media.Send.RTXSSRC != 0, true)
+		p.source(s.send, s.media.Send.RTXSSRC != 0, !s.send.Unannounced)
 	}
 }

@@ -16,9 +16,12 @@ type Decision struct {
 type SendSource struct {
 	SSRC    uint32
 	RTXSSRC uint32 // written only if a codec with RTX is agreed
-	Stream  string // msid stream id
-	Track   string // msid track id
-	CNAME   string
+	// Unannounced leaves the SSRCs out of the description: the source comes under
+	// its own, which may change, and is told by MID.
+	Unannounced bool
+	Stream      string // msid stream id
+	Track       string // msid track id
+	CNAME       string
 	// Codec, when set, is the publisher's codec: it is put first; the section
 	// is answered inactive (and SendDenied reported) if the offer lacks it.
 	Codec *plane.Codec
