@@ -62,6 +62,8 @@ type LimitsConf struct {
 	Conferences     int  `name:"conferences" env:"PARLEY_LIMITS_CONFERENCES" default:"5000" help:"Active conferences on this node."`
 	Participants    int  `name:"participants" env:"PARLEY_LIMITS_PARTICIPANTS" default:"1000" help:"Participants per conference."`
 	SpillAt         int  `name:"spill-at" env:"PARLEY_LIMITS_SPILL_AT" default:"150" help:"Links of one room on one worker before the room also uses the next."`
+	PictureWidth    int  `name:"picture-width" env:"PARLEY_LIMITS_PICTURE_WIDTH" default:"1920" help:"Widest picture the mixer decodes, either way round; what claims more is refused before memory is given."`
+	PictureHeight   int  `name:"picture-height" env:"PARLEY_LIMITS_PICTURE_HEIGHT" default:"1088" help:"Highest picture the mixer decodes."`
 }
 
 // Endpoint is ADDR:PORT; an empty ADDR means all addresses. The zero value is "not set".
@@ -282,6 +284,13 @@ func (l *LimitsConf) validate() (ps []Problem) {
 		if v.n < 1 || v.n > 10_000_000 {
 			ps = append(ps, Problem{"limits." + v.key, fmt.Sprintf("%d is not 1 to 10000000", v.n)})
 		}
+	}
+	// More than 4096 × 2176 does not fit the memory a decoder process is given.
+	if l.PictureWidth < 0 || l.PictureWidth > 4096 {
+		ps = append(ps, Problem{"limits.picture-width", fmt.Sprintf("%d is not 0 to 4096", l.PictureWidth)})
+	}
+	if l.PictureHeight < 0 || l.PictureHeight > 2176 {
+		ps = append(ps, Problem{"limits.picture-height", fmt.Sprintf("%d is not 0 to 2176", l.PictureHeight)})
 	}
 	return ps
 }

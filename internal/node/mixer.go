@@ -17,7 +17,7 @@ func (n *Node) openMixer(clk *clock.System) {
 	lib := codec.Open(codec.Options{})
 	n.mixer = mcu.New(mcu.Config{
 		Plane: n.pool, Wires: n.pool, Now: clk.Now, Anchor: clk.Anchor(), Log: n.log, Codecs: lib,
-		Video: videomix.NewMaker(videomix.Config{}),
+		Video: videomix.NewMaker(videomix.Config{MaxWidth: n.cfg.Limits.PictureWidth, MaxHeight: n.cfg.Limits.PictureHeight}),
 	})
 	n.focus.SetMixer(n.mixer)
 	n.log.Debug("mixer", "opus", lib.Names())
