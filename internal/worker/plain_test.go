@@ -530,3 +530,83 @@ func TestPlainRefusals(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestSPL1_LipSync: sound from one host and picture from another with one
+// clock: by our sender reports, what was taken at one instant is played within
+// 40 ms, though one of them travels 15 ms longer.
+func TestSPL1_LipSync(t *testing.T) {
+	r, x, y := pair(t, 25240)
+	c, d := newBox(t, "conn_c"), newBox(t, "conn_d")
+	c.open(r, nil)
+	d.open(r, nil)
+	for _, err := range []error{
+		r.Configure("conn_c", phoneMedia("0", "us", 0xC0C0)), r.Configure("conn_d", phoneMedia("0", "us", 0xD0D0)),
+		r.Subscribe(plane.Subscription{Conf: "conf_test", Sub: "sub_c", Track: "trk_a", Conn: "conn_c", MID: "0", SSRC: 0xC0C0}),
+		r.Subscribe(plane.Subscription{Conf: "conf_test", Sub: "sub_d", Track: "trk_b", Conn: "conn_d", MID: "0", SSRC: 0xD0D0}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const way = 15 * time.Millisecond
+	report := func(b *box, ssrc uint32) {
+		// Both hosts stamp by one clock: an instant of capture has the same NTP time
+		// and, since they began together, the RTP time of its packet.
+		ntp := uint64(b.seq) * 20 << 32 / 1000
+		sr := rtcp.AppendSDES(rtcp.AppendSR(nil, ssrc, rtcp.SenderInfo{NTP: 1<<32 + ntp, RTP: uint32(b.seq) * 160}, nil), ssrc, "terminal")
+		_, _ = b.rtcp.WriteToUDPAddrPort(sr, b.local.RTCP)
+	}
+	type line struct {
+		sr    rtcp.SenderInfo
+		stamp map[string]uint32
+	}
+	lines := map[*box]*line{c: {stamp: map[string]uint32{}}, d: {stamp: map[string]uint32{}}}
+	for i := range 600 {
+		what := fmt.Sprint("instant ", i)
+		x.say(0xAAAA, what)
+		x.arrived(r)
+		if i%50 == 10 {
+			report(x, 0xAAAA)
+			r.settle()
+		}
+		r.leap(way)
+		y.say(0xBBBB, what)
+		y.arrived(r)
+		if i%50 == 10 {
+			report(y, 0xBBBB)
+			r.settle()
+		}
+		r.leap(20*time.Millisecond - way)
+		r.settle()
+		for b, l := range lines {
+			for _, p := range b.came(b.rtp, b.got) {
+				l.stamp[string(p[12:])] = binary.BigEndian.Uint32(p[4:])
+			}
+			for _, p := range b.came(b.rtcp, b.rcv) {
+				var q rtcp.Packet
+				for it := rtcp.Parse(p); it.Next(&q); {
+					if s, ok := q.SenderInfo(); ok {
+						l.sr = s
+					}
+				}
+			}
+		}
+	}
+	at := func(l *line, what string) time.Duration {
+		ticks := int32(l.stamp[what] - l.sr.RTP)
+		return time.Duration(l.sr.NTP>>32)*time.Second + time.Duration(l.sr.NTP&0xffffffff*1e9>>32) + time.Duration(ticks)*time.Second/8000
+	}
+	n := 0
+	for what := range lines[c].stamp {
+		if _, ok := lines[d].stamp[what]; !ok {
+			continue
+		}
+		n++
+		if off := at(lines[c], what) - at(lines[d], what); off > 40*time.Millisecond || off < -40*time.Millisecond {
+			t.Fatalf("%s is played %v apart", what, off)
+		}
+	}
+	if n < 500 || lines[c].sr.NTP == 0 || lines[d].sr.NTP == 0 {
+		t.Errorf("%d instants, reports %+v %+v", n, lines[c].sr, lines[d].sr)
+	}
+}
