@@ -8,14 +8,12 @@ import (
 )
 
 const (
-	// A stranger becomes the peer only after this many packets in a row, over at
-	// least this long (rule A6): one who sprays ports with a burst gets nothing. A
-	// phone behind NAT is heard a fifth of a second late, once.
+	// Who is not at the described address becomes the peer only after this many
+	// packets in a row, over at least this long (rule A6): one who sprays ports
+	// with a burst gets nothing, and several who spray at a time hinder each
+	// other. A phone behind NAT is heard a fifth of a second late, once.
 	strangerPackets = 10
 	strangerTime    = 200 * time.Millisecond
-	// The host that signalling named may use another port: it can be wrong only
-	// about itself.
-	neighbourPackets = 2
 	// maxStep is how far a sequence number may go in one step of a probation; a
 	// little loss must not start it over.
 	maxStep = 8
@@ -82,11 +80,10 @@ func (p *Path) Heard(now clock.Time, from netip.AddrPort, ssrc uint32, seq uint1
 	case p.from.IsValid():
 		return false
 	}
-	near := from.Addr() == p.described.Addr()
-	if !p.learn && !near {
+	if !p.learn && from.Addr() != p.described.Addr() {
 		return false
 	}
-	if !sure && !p.probation(now, from, ssrc, seq, near) {
+	if !sure && !p.probation(now, from, ssrc, seq) {
 		return false
 	}
 	p.lock(from)
@@ -94,16 +91,13 @@ func (p *Path) Heard(now clock.Time, from netip.AddrPort, ssrc uint32, seq uint1
 }
 
 // probation counts packets of one stream from one address.
-func (p *Path) probation(now clock.Time, from netip.AddrPort, ssrc uint32, seq uint16, near bool) bool {
+func (p *Path) probation(now clock.Time, from netip.AddrPort, ssrc uint32, seq uint16) bool {
 	step := seq - p.seq
 	if from != p.candidate || ssrc != p.ssrc || step == 0 || step > maxStep {
 		p.candidate, p.ssrc, p.count, p.since = from, ssrc, 0, now
 	}
 	p.seq = seq
 	p.count++
-	if near {
-		return p.count >= neighbourPackets
-	}
 	return p.count >= strangerPackets && now.Sub(p.since) >= strangerTime
 }
 

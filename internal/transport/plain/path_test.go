@@ -123,7 +123,7 @@ func TestNoLatching(t *testing.T) {
 	if talk(&p, &now, moved, 1, 1, 100) != 0 {
 		t.Error("another host was heard")
 	}
-	if talk(&p, &now, near, 1, 1, 10) == 0 {
+	if talk(&p, &now, near, 1, 1, 30) == 0 {
 		t.Error("another port of the host was not")
 	}
 	if to, also := p.Targets(); to != described || also.IsValid() {
@@ -135,8 +135,8 @@ func TestNoLatching(t *testing.T) {
 // what we send, since it may be two programs.
 func TestAnotherPortOfThePeer(t *testing.T) {
 	p, now := NewPath(described, netip.AddrPort{}, false, true), clock.Time(1)
-	if talk(&p, &now, near, 1, 1, 3) != 2 {
-		t.Error("not taken from the second packet on")
+	if n := talk(&p, &now, near, 1, 1, 30); n < 15 {
+		t.Errorf("%d of 30 taken", n)
 	}
 	if to, also := p.Targets(); to != near || also != described {
 		t.Errorf("%v %v", to, also)
