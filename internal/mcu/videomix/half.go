@@ -40,6 +40,7 @@ type half struct {
 	spent    Usage // of composers
 	lastID   uint32
 	closed   bool
+	bored    clock.Time // since when there is no output, 0: there are
 	shift    clock.Time // of our clock against the monotonic one of processes
 }
 
@@ -99,15 +100,53 @@ func (h *half) Start(now clock.Time, out mcu.Output) error {
 		if h.pace.full() && h.lonely(out) {
 			return fault.New(503, "overloaded", "the mixer has no room for another picture")
 		}
+		if h.composer == nil && !h.compose() {
+			return fault.New(503, "overloaded", "the mixer has no room for another conference with pictures")
+		}
 		o = newOutput(now, out)
 		h.outputs[out.Track] = o
 	}
 	o.Output = out
-	if h.composer == nil {
-		h.composer = videochild.NewComposer(videochild.Settings{Nice: h.cfg.Nice}, h.composerEvents())
-	}
 	h.arrange(now)
 	return nil
+}
+
+// compose starts the composer.
+func (h *half) compose() bool {
+	if !h.cfg.take() {
+		return false
+	}
+	h.composer, h.scene, h.pace = videochild.NewComposer(videochild.Settings{Nice: h.cfg.Nice}, h.composerEvents()), compose.Scene{}, pace{off: h.pace.off}
+	for _, s := range h.sources {
+		h.composer.Map(s.film, s.dec.Film)
+	}
+	return true
+}
+
+// rest ends a composer that has had nothing to do for a while; with h.mu held.
+func (h *half) rest(now clock.Time) {
+	if len(h.outputs) > 0 || h.composer == nil {
+		h.bored = 0
+		return
+	}
+	if h.bored == 0 {
+		h.bored = now
+	}
+	if now.Sub(h.bored) > 2*linger {
+		h.stopComposer()
+	}
+}
+
+// stopComposer ends the composer; with h.mu held. It is waited for elsewhere,
+// since its callbacks want the lock.
+func (h *half) stopComposer() {
+	if c := h.composer; c != nil {
+		h.composer = nil
+		h.wg.Go(func() {
+			c.Close()
+			h.cfg.running.Add(-1)
+		})
+	}
 }
 
 // lonely tells that an output would need an encoder of its own.
@@ -200,6 +239,7 @@ func (h *half) Tick(now clock.Time) {
 			h.drop(s)
 		}
 	}
+	h.rest(now)
 }
 
 // Stats implements mcu.Half.
@@ -249,12 +289,8 @@ func (h *half) Close() {
 	for _, s := range h.sources {
 		h.drop(s)
 	}
-	c := h.composer
-	h.composer = nil
+	h.stopComposer()
 	h.mu.Unlock()
-	if c != nil {
-		c.Close()
-	}
 	h.wg.Wait()
 }
 

@@ -1,6 +1,9 @@
 package videomix
 
 import (
+	"runtime"
+	"sync/atomic"
+
 	"parley/internal/base/fault"
 	"parley/internal/mcu"
 	"parley/internal/mcu/codec/videocodec"
@@ -17,6 +20,11 @@ type Config struct {
 	MaxWidth, MaxHeight int
 	// MaxSources is how many sources of one conference are decoded at a time; 0: 25.
 	MaxSources int
+	// MaxProcesses is how many processes the node runs for video; 0: 50 a core.
+	// Each has some 12 MiB, and a core does not decode more small pictures.
+	MaxProcesses int
+
+	running *atomic.Int64 // of all halves of a maker
 }
 
 func (c Config) withDefaults() Config {
@@ -32,7 +40,20 @@ func (c Config) withDefaults() Config {
 	if c.MaxSources == 0 {
 		c.MaxSources = 25
 	}
+	if c.MaxProcesses == 0 {
+		c.MaxProcesses = 50 * runtime.NumCPU()
+	}
+	c.running = new(atomic.Int64)
 	return c
+}
+
+// take reserves a process; false: the node has enough of them.
+func (c *Config) take() bool {
+	if c.running.Add(1) > int64(c.MaxProcesses) {
+		c.running.Add(-1)
+		return false
+	}
+	return true
 }
 
 // NewMaker makes the video side of a mixer.

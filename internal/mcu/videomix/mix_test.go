@@ -351,3 +351,24 @@ func TestMissingCodecNamesPackages(t *testing.T) {
 }
 
 var _ mcu.Half = (*half)(nil)
+
+// Processes are counted, end with what needed them, and are not made without bound.
+func TestProcessesAreBounded(t *testing.T) {
+	s := newStage(t, Config{MaxProcesses: 3})
+	for i := range 5 {
+		s.join(fmt.Sprint("p", i), payload.VP8, film(t, payload.VP8, 160, 90, 5, picture.White), false)
+	}
+	if err := s.half.Start(s.now(), wanted("trk_out", "VP8")); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.half.cfg.running.Load(); n != 3 {
+		t.Errorf("%d processes", n)
+	}
+	s.until(t, "two decoded", func() bool { return len(s.contribs["trk_out"]) == 2 })
+	s.half.Stop("trk_out")
+	s.until(t, "all processes to end", func() bool { return s.half.cfg.running.Load() == 0 })
+	if err := s.half.Start(s.now(), wanted("trk_again", "VP8")); err != nil {
+		t.Fatal(err)
+	}
+	s.until(t, "a picture again", func() bool { return len(s.out["trk_again"]) > 0 && len(s.contribs["trk_again"]) == 2 })
+}

@@ -247,6 +247,7 @@ func (h *house) until(t testing.TB, what string, cond func() bool) {
 		}
 		select {
 		case <-h.changed:
+		case <-time.After(50 * time.Millisecond): // what the host is not told
 		case <-deadline.C:
 			t.Fatalf("%s: not within %v", what, long)
 		}

@@ -59,6 +59,10 @@ func (h *half) open(now clock.Time, track ids.Track, codec payload.Codec) *sourc
 		}
 		return nil
 	}
+	if !h.cfg.take() {
+		h.log.Warn("no video decoder: the node runs enough processes", "track", track)
+		return nil
+	}
 	s := &source{
 		track: track, codec: codec, film: h.id(), asm: payload.NewAssembler(codec), needKey: true,
 		resizes: resizeBurst, refill: now,
@@ -72,6 +76,7 @@ func (h *half) open(now clock.Time, track ids.Track, codec payload.Codec) *sourc
 		},
 	})
 	if err != nil {
+		h.cfg.running.Add(-1)
 		h.log.Error("no video decoder", "err", err)
 		return nil
 	}
@@ -92,7 +97,10 @@ func (h *half) drop(s *source) {
 	if h.composer != nil {
 		h.composer.Unmap(s.film)
 	}
-	h.wg.Go(s.dec.Close)
+	h.wg.Go(func() {
+		s.dec.Close()
+		h.cfg.running.Add(-1)
+	})
 }
 
 // packet takes one packet; what is not RTP or has no payload is nothing.
