@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"parley/api"
-	"parley/internal/media/rtcp"
 	"parley/internal/media/rtp"
 	"parley/internal/transport/srtp"
 )
