@@ -341,6 +341,14 @@ func TestM3_AudioFirst(t *testing.T) {
 		h.now = h.now.Add(70 * time.Millisecond)
 		h.run(200 * time.Millisecond)
 	}
+	if err := h.s.Start(plane.MixOutput{Conf: conf, Track: "late", Kind: plane.Audio, Codec: opus}); err != nil {
+		t.Errorf("a few late slots and audio is refused: %v", err)
+	}
+	h.s.Stop(conf, "late")
+	for range 300 { // and then for most of the time
+		h.now = h.now.Add(200 * time.Millisecond)
+		h.turn()
+	}
 	if r.late.Load() == 0 {
 		t.Error("late slots are not counted")
 	}
