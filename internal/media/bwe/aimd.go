@@ -74,6 +74,9 @@ type aimd struct {
 	proved   Rate // by the last probe
 	provedAt clock.Time
 	low      time.Duration // least queue since a cut in a contest
+	falls    int           // over-use in a row at less and less
+	counted  Rate
+	countAt  clock.Time
 }
 
 // input is what one feedback says to the rate control.
@@ -82,6 +85,7 @@ type input struct {
 	acked      Rate // over ackedSpan; 0 unknown
 	ackedFast  Rate // over ackedFast; 0 unknown
 	limited    bool // by the application: what arrives says nothing of the path
+	wanted     Rate // what could be used; growth ends a little above
 	queue, rtt time.Duration
 }
 
@@ -126,7 +130,7 @@ func (a *aimd) increase(in input, took time.Duration) {
 	} else if in.acked > 0 {
 		bound = min(bound, Rate(headroom*float64(in.acked))+headroomAdd)
 	}
-	a.set(max(a.rate, min(Rate(grown), bound)))
+	a.set(max(a.rate, min(Rate(grown), bound, in.wanted+in.wanted/10)))
 }
 
 // step is the additive increase in bit/s each second.
@@ -169,6 +173,7 @@ func (a *aimd) decrease(now clock.Time, in input) {
 	if in.limited { // what was sent filled nothing: half is the most to take for it
 		next = max(next, a.rate/2)
 	}
+	a.count(now, proven)
 	a.cutAt = now
 	a.cuts++
 	a.set(min(a.rate, next))

@@ -7,21 +7,28 @@ import (
 )
 
 const (
-	// A queue above busyQueue for busyTime that does not go down although the
-	// rate was cut is another flow's, one that fills queues until they overflow.
-	// Who yields to delay there starves.
+	// A queue that stays above busyQueue, whose mean over busySpan does not go
+	// down although the rate was cut, is another flow's, one that fills queues
+	// until they overflow. Who yields to delay there starves.
 	busyQueue = 40 * time.Millisecond
-	busyTime  = 3 * time.Second
-	busySame  = 0.9 // share of the queue two seconds ago that is "not down"
-	lookBack  = 2 * time.Second
-	// The contest is over when the queue was empty once: all loss-driven flows
-	// leave some queue after they halve, else delay would not have starved us.
+	busySpan  = 2 * time.Second
+	busySame  = 0.9 // share of the mean before that is "not down"
+	busyCut   = 6 * time.Second
+	// Where the buffer is shallow it empties at each of the others' cuts. There
+	// what betrays them is that over-use comes at less and less of our own rate:
+	// alone it always comes at the capacity.
+	fallsMax  = 5
+	fallShare = 0.93
+	fallApart = 700 * time.Millisecond // cuts closer than this answer one event
+	fallOld   = 15 * time.Second
+	// The contest is over when the queue stayed empty.
 	idleQueue = 20 * time.Millisecond
+	idleTime  = 2 * time.Second
 	// contestCut is what remains at a loss, and at contestQueue: where buffers
 	// are endless nobody is told by loss. It also shows whether anybody is there:
 	// alone, the cut empties the queue and ends the contest.
 	contestCut   = 0.75
-	contestQueue = 500 * time.Millisecond
+	contestQueue = 700 * time.Millisecond
 	// After a cut nothing grows until the queue has risen by riseStep from its
 	// least: somebody else fills it. Alone, it empties, or shows to be flat.
 	riseStep = 10 * time.Millisecond
@@ -35,36 +42,70 @@ const (
 // While it is, the rate is driven by loss as theirs is (the idea is Copa's).
 type contest struct {
 	active bool
-	since  clock.Time // the queue is busy
-	then   time.Duration
-	thenAt clock.Time
+	since  clock.Time    // beginning of the span while the queue is busy
+	sum, n time.Duration // of it
+	before time.Duration // mean of the span before, 0: none
 	lo, hi time.Duration
 	flatAt clock.Time
+	idleAt clock.Time // the queue is empty since
 }
 
-// update takes the queue a feedback shows; flat reports that it is the path.
-func (c *contest) update(now clock.Time, queue time.Duration, lost, cut bool) (flat bool) {
+// update takes the queue a feedback shows, whether packets were lost, whether
+// the rate was cut lately and how often at less and less. flat reports that the
+// delay is the path's.
+func (c *contest) update(now clock.Time, queue time.Duration, lost, cut bool, falls int) (flat bool) {
 	if c.flatAt.IsZero() || lost || max(c.hi, queue)-min(c.lo, queue) > flatBand {
 		c.lo, c.hi, c.flatAt = queue, queue, now
 	}
 	c.lo, c.hi = min(c.lo, queue), max(c.hi, queue)
+	if queue >= idleQueue || c.idleAt.IsZero() {
+		c.idleAt = now
+	}
 	switch {
-	case queue < idleQueue || queue < busyQueue && !c.active:
+	case c.active && now.Sub(c.idleAt) > idleTime:
 		c.active, c.since = false, 0
-		return false
+	case c.active && queue < idleQueue:
+	case queue < busyQueue && !c.active:
+		c.since = 0
 	case now.Sub(c.flatAt) > flatTime:
 		c.active, c.since = false, 0
 		return true
-	case c.since.IsZero():
-		c.since, c.then, c.thenAt = now, queue, now
-	}
-	if !c.active && cut && now.Sub(c.since) > busyTime && float64(queue) > busySame*float64(c.then) {
-		c.active = true
-	}
-	if now.Sub(c.thenAt) > lookBack {
-		c.then, c.thenAt = queue, now
+	case !c.active:
+		c.active = falls >= fallsMax || c.busy(now, queue, cut)
 	}
 	return false
+}
+
+// busy reports whether the queue has long been there and does not go down.
+func (c *contest) busy(now clock.Time, queue time.Duration, cut bool) bool {
+	if c.since.IsZero() {
+		c.since, c.sum, c.n, c.before = now, 0, 0, 0
+	}
+	c.sum += queue
+	c.n++
+	if now.Sub(c.since) < busySpan {
+		return false
+	}
+	mean, before := c.sum/c.n, c.before
+	c.since, c.sum, c.n, c.before = now, 0, 0, mean
+	return cut && before > 0 && float64(mean) > busySame*float64(before)
+}
+
+// count notes at what rate over-use came.
+func (a *aimd) count(now clock.Time, proven Rate) {
+	apart := now.Sub(a.countAt)
+	switch {
+	case a.countAt.IsZero() || apart > fallOld || float64(proven) > float64(a.counted)/fallShare:
+		a.falls = 0
+	case apart < fallApart:
+		a.counted = min(a.counted, proven)
+		return
+	case float64(proven) > fallShare*float64(a.counted):
+		return // the same
+	default:
+		a.falls++
+	}
+	a.counted, a.countAt = proven, now
 }
 
 // compete moves the rate as a loss-driven flow would.
@@ -90,5 +131,5 @@ func (a *aimd) compete(now clock.Time, in input, lost bool) {
 	}
 	rtt := max(in.rtt, 20*time.Millisecond).Seconds()
 	step := Rate(8 * packetSize / rtt / rtt * took.Seconds()) // a packet more each round trip
-	a.set(max(a.rate, min(a.rate+step, bound)))
+	a.set(max(a.rate, min(a.rate+step, bound, in.wanted+in.wanted/10)))
 }

@@ -200,7 +200,7 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 		c.sentAt = now
 	}
 	found, lost, marked := c.digest(now, results)
-	in := input{use: c.trend.state, limited: c.alr.limited, queue: c.queue, rtt: c.rtt}
+	in := input{use: c.trend.state, limited: c.alr.limited, wanted: c.limit(), queue: c.queue, rtt: c.rtt}
 	in.acked, in.ackedFast = c.passed(ackedSpan), c.passed(ackedFast)
 	if in.use == over && c.queue < overQueue {
 		in.use = normal // a slope of nothing
@@ -209,10 +209,12 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 		in.use = over
 	}
 	before := c.aimd.rate
-	if c.contest.update(now, c.queue, lost, !c.aimd.cutAt.IsZero() && now.Sub(c.aimd.cutAt) < 2*busyTime) {
+	cut := !c.aimd.cutAt.IsZero() && now.Sub(c.aimd.cutAt) < busyCut
+	if c.contest.update(now, c.queue, lost, cut, c.aimd.falls) {
 		c.rebase()
 	}
 	if c.contest.active {
+		c.aimd.falls = 0
 		c.aimd.compete(now, in, lost && c.loss.own < excessMin || marked)
 	} else {
 		c.aimd.update(now, in)

@@ -74,6 +74,7 @@ type leg struct {
 	feedback int
 	mute     func(at time.Duration) bool // feedback is lost
 	tcpSeen  int64
+	idle     time.Duration // sends nothing before
 }
 
 type change struct {
@@ -94,6 +95,8 @@ type rig struct {
 	legs []*leg
 	tcp  *simnet.TCP
 	from clock.Time // start of the TCP flow
+
+	stopTCP clock.Time // its end, if set
 }
 
 func newRig(t *testing.T, cfg simnet.Config, steps ...simnet.Step) *rig {
@@ -139,6 +142,9 @@ func (r *rig) run(d time.Duration) {
 	}, func(now clock.Time) (next clock.Time) {
 		for _, l := range r.legs {
 			next = clock.Earliest(next, l.tick(now))
+		}
+		if r.tcp != nil && !r.stopTCP.IsZero() && now >= r.stopTCP {
+			r.tcp.Stop()
 		}
 		if r.tcp != nil && !now.Before(r.from) {
 			return clock.Earliest(next, r.tcp.Tick(now))
@@ -194,6 +200,10 @@ const (
 // source makes audio of 44 kbit/s and video of 30 frames/s whose sizes vary by
 // a fifth, at the target or at the layer that fits it.
 func (l *leg) source(now clock.Time) {
+	if now.Sub(t0) < l.idle {
+		l.nextAud, l.nextVid = at(l.idle), at(l.idle)
+		return
+	}
 	for now >= l.nextAud {
 		l.nextAud = l.nextAud.Add(audioEvery)
 		l.send(now, audioSize, 0)
@@ -336,6 +346,12 @@ func (l *leg) waitP95(in func(time.Duration) bool) time.Duration {
 	}
 	slices.Sort(w)
 	return w[len(w)*95/100]
+}
+
+// at returns the sample at an instant.
+func (l *leg) at(d time.Duration) (found sample) {
+	l.during(d, d+2*sampleEvery, func(s sample) { found = s })
+	return found
 }
 
 // firstAbove returns when after from the target is above a rate for good (until to).
