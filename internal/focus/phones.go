@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -84,12 +85,14 @@ func (f *Focus) OpenRTP(ctx context.Context, uri string, q RTPRequest) (api.RTPL
 	}
 	_, id, _ := strings.Cut(string(ids.NewConnection()), "_")
 	p := &phone{f: f, id: id, uri: uri}
+	// Who brings it in may administer the conference: neither lock nor lobby hold
+	// it up, and it comes in with the role that was asked for.
 	p.caller = control.Caller{Session: ids.NewSession(), Dialect: "rtp", Addr: q.Addr, By: control.Principal{
-		Subject: orText(q.Open.User, "rtp:"+id), Name: orText(q.Open.Name, "Phone"), Role: q.Open.Role, Room: uri, Trusted: true,
+		Subject: orText(q.Open.User, "rtp:"+id), Name: orText(q.Open.Name, "Phone"), Role: api.RoleModerator, Room: uri, Trusted: true,
 	}}
 	join := api.JoinParams{
 		Device: "rtp-" + id, Kind: "rtp", Label: q.Open.Label, Role: q.Open.Role, Name: q.Open.Name, Subscribe: "slots",
-		Tracks: call.publishes(), Caps: api.Caps{Group: call.group != nil},
+		Tracks: f.allowed(call.publishes(), q.Open.Role), Caps: api.Caps{Group: call.group != nil},
 	}
 	f.Attach(p.caller, p)
 	f.phones.mu.Lock()
@@ -113,12 +116,20 @@ func (f *Focus) OpenRTP(ctx context.Context, uri string, q RTPRequest) (api.RTPL
 	return leg, err
 }
 
+// allowed leaves out what a role may not publish; its lines are answered without.
+func (f *Focus) allowed(list []api.PublishParams, role api.Role) []api.PublishParams {
+	return slices.DeleteFunc(list, func(p api.PublishParams) bool { return !f.cfg.Policy.MayPublish(role, p.Source) })
+}
+
 func orText(s, or string) string {
 	if s == "" {
 		return or
 	}
 	return s
 }
+
+// phonePatience is below the server's time for writing an answer.
+const phonePatience = 15 * time.Second
 
 // do runs one item of the phone's session and waits.
 func (p *phone) do(ctx context.Context, it *item) (json.RawMessage, error) {
@@ -129,6 +140,8 @@ func (p *phone) do(ctx context.Context, it *item) (json.RawMessage, error) {
 			final <- r
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, phonePatience)
+	defer cancel()
 	p.f.route(it)
 	select {
 	case r := <-final:

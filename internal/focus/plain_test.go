@@ -226,6 +226,33 @@ func TestPlainEnds(t *testing.T) {
 	})
 }
 
+// TestPlainComesInByAuthority: lock and lobby do not hold up what an
+// administrator brings in; it has the role that was asked for, and no more.
+func TestPlainComesInByAuthority(t *testing.T) {
+	withPhone(t, func(h *house, p *plainPlane, ana *client, _ api.RTPLeg) {
+		on := true
+		ana.must(api.PolicySet, api.SetPolicyParams{Policy: api.Policy{Lobby: &on}}, nil)
+		ana.must(api.ConferenceLock, api.LockParams{}, nil)
+		leg, err := h.f.OpenRTP(context.Background(), "standup", RTPRequest{Open: api.RTPOpen{SDP: twoLines, User: "sip:a@example.org"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent, err := h.f.OpenRTP(context.Background(), "standup", RTPRequest{Open: api.RTPOpen{SDP: twoLines, User: "sip:o@example.org", Role: api.RoleObserver}})
+		if err != nil || strings.Count(silent.SDP, "a=sendonly") != 2 || strings.Count(leg.SDP, "a=sendrecv") != 2 {
+			t.Errorf("%v\n%s\n%s", err, leg.SDP, silent.SDP)
+		}
+		s, err := h.f.Inspect(context.Background(), "standup", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range s.Participants {
+			if want := map[string]api.Role{"sip:a@example.org": api.RoleAttendee, "sip:o@example.org": api.RoleObserver}[x.User]; want != "" && (x.Role != want || x.State != "joined") {
+				t.Errorf("%+v", x)
+			}
+		}
+	})
+}
+
 // TestPlainConferenceEnds: the sessions of phones go with their conference.
 func TestPlainConferenceEnds(t *testing.T) {
 	withPhone(t, func(h *house, p *plainPlane, ana *client, leg api.RTPLeg) {
