@@ -17,6 +17,9 @@ const (
 	inboxMax = 4 << 20
 	// catchUp is how many missed slots are made up for; beyond, the mix skips.
 	catchUp = 25
+	// answerWait bounds how long a caller waits for a picture's start: a busy slot
+	// or the start of a process, not more.
+	answerWait = 300 * time.Millisecond
 	// rest is how long a room without outputs sleeps; a start wakes it.
 	rest = time.Second
 	// surveyEvery is how often listeners' legs are asked for loss and bandwidth.
@@ -225,8 +228,11 @@ func (r *room) setRoom(m plane.MixRoom) {
 	})
 }
 
-// start publishes an output at once and lets the goroutine make it.
+// start publishes an output and lets the goroutine make it. For sound that is a
+// matter of course; a picture may be refused for want of processes or time, so
+// its answer is waited for a little.
 func (r *room) start(o plane.MixOutput) error {
+	fresh := !r.link.has(o.Track)
 	out, err := r.link.publish(o)
 	if err != nil {
 		return err
@@ -234,16 +240,34 @@ func (r *room) start(o plane.MixOutput) error {
 	if o.Kind == plane.Video || o.Only != "" {
 		r.eager.Store(true)
 	}
-	r.post(func(now clock.Time) {
-		h := r.half(o.Kind)
-		if h == nil || r.finished {
-			return
-		}
-		if err := h.Start(now, out); err != nil {
-			r.s.cfg.Log.Warn("mixer output not started", "conf", r.conf, "track", o.Track, "err", err)
-		}
-	})
-	return nil
+	answer := make(chan error, 1)
+	r.post(func(now clock.Time) { answer <- r.doStart(now, out) })
+	if !fresh || o.Kind != plane.Video {
+		return nil
+	}
+	if r.s.cfg.manual {
+		r.drain(r.s.cfg.Now())
+	}
+	select {
+	case err = <-answer:
+	case <-r.over:
+	case <-time.After(answerWait):
+	}
+	return err
+}
+
+// doStart starts an output in its half; what a half refuses is withdrawn.
+func (r *room) doStart(now clock.Time, out Output) error {
+	h := r.half(out.Kind)
+	if h == nil || r.finished {
+		return nil
+	}
+	err := h.Start(now, out)
+	if err != nil {
+		r.s.cfg.Log.Warn("mixer output not started", "conf", r.conf, "track", out.Track, "err", err)
+		r.link.unpublish(out.Track)
+	}
+	return err
 }
 
 func (r *room) stop(t ids.Track) {

@@ -375,15 +375,26 @@ func TestM3_AudioFirst(t *testing.T) {
 	}
 }
 
+// What the picture side refuses is refused to the caller, and not published.
+func TestARefusedPictureIsWithdrawn(t *testing.T) {
+	v := &stuckHalf{refuse: fault.New(503, "overloaded", "no room")}
+	h := newHouse(t, Config{Video: Maker{Can: func(plane.Codec) error { return nil }, New: func(HalfConfig) Half { return v }}})
+	err := h.s.Start(plane.MixOutput{Conf: conf, Track: "pic", Kind: plane.Video, Codec: plane.Codec{Name: "VP8", ClockRate: 90000}})
+	if f := fault.From(err); f == nil || f.Code != 503 || len(h.p.tracks) != 0 {
+		t.Errorf("%v, %d tracks", err, len(h.p.tracks))
+	}
+}
+
 // stuckHalf is a video half whose encoders never finish.
 type stuckHalf struct {
+	refuse error
 	ticks  int
 	frames []ids.Track
 	rates  map[ids.Track]uint64
 }
 
 func (s *stuckHalf) SetRoom(clock.Time, plane.MixRoom)               {}
-func (s *stuckHalf) Start(clock.Time, Output) error                  { return nil }
+func (s *stuckHalf) Start(clock.Time, Output) error                  { return s.refuse }
 func (s *stuckHalf) Stop(ids.Track)                                  {}
 func (s *stuckHalf) HandleRTP(clock.Time, ids.Track, []byte)         {}
 func (s *stuckHalf) HandleSR(clock.Time, ids.Track, rtcp.SenderInfo) {}
