@@ -356,6 +356,23 @@ describe("make before break", () => {
     expect(of("media.offer").at(-1)!.params.rev).toBe(2);
   });
 
+  test("a connection that cannot be negotiated any more is replaced, once in a while", async () => {
+    const errors: string[] = [];
+    flow.on("error", (e) => errors.push(e.reason));
+    flow.enter(join(sfu));
+    await tick();
+    pcs[0]!.setRemoteDescription = () => Promise.reject(new Error("Failed to set up demuxing"));
+    flow.needed({ ms: "ms_s", audio: 1, video: 1, rev: 1 });
+    await tick(3_000);
+    expect([pcs.length, pcs[0]!.closed]).toEqual([2, true]);
+    expect(of("media.offer").at(-1)!.params.sdp.match(/m=/g)).toHaveLength(4); // our two, and what is needed
+    pcs[1]!.setRemoteDescription = pcs[0]!.setRemoteDescription;
+    flow.needed({ ms: "ms_s", audio: 2, video: 1, rev: 2 });
+    await tick(3_000);
+    expect(pcs).toHaveLength(2);
+    expect(errors).toEqual(["negotiation"]);
+  });
+
   test("a peer that is gone is gone at once", async () => {
     const p2p = await talking();
     flow.peer("media.closed", { ms: "ms_p", reason: "left" });

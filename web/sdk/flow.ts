@@ -48,6 +48,7 @@ const REACH_MS = 9_000; // peers that have not reached one another by then do no
 const LOST_MS = 8_000; // time for a restart over a broken network
 
 const SHARED_MS = 3_000; // a mix or a slot that brings no picture for this long has none to bring
+const REOPEN_MS = 10_000;
 const RELEASE_MS = 2_000; // the server lets go of us by itself, unless it was busy
 
 const SERVER_ONLY: LegState = { topology: "sfu", manner: "sfu" };
@@ -67,6 +68,7 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
   private readonly arrivals = new Arrivals();
   private join: JoinResult | null = null;
   private needs: MediaNeeded | null = null;
+  private reopenedAt = -Infinity;
   private rev = 0; // of the session with the server, over its connections
   private viaServer: Received[] = [];
   private receivedAt = 0; // when these sections were told
@@ -174,12 +176,26 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
       this.turn();
     });
     m.on("connection", () => this.turn());
-    m.on("error", (e) => m === this.server && this.emit("error", e));
+    m.on("error", (e) => m === this.server && this.onServerError(e));
     const sources = this.opts.sources();
     for (const s of sources) m.send(s);
     const n = this.needs ?? { ms: join.ms, audio: 0, video: 0, rev: 0 };
     // Not awaited: the room is usable while media comes up.
     if (sources.length > 0 || n.audio > 0 || n.video > 0) void m.need({ ...n, ms: join.ms }).catch(() => undefined);
+  }
+
+  /** A connection that the browser can negotiate no more is replaced by another one. */
+  private onServerError(e: ParleyError): void {
+    const again = e.reason === "negotiation" && Date.now() - this.reopenedAt > REOPEN_MS;
+    if (!again) {
+      this.emit("error", e);
+      return;
+    }
+    this.reopenedAt = Date.now();
+    const needs = this.needs;
+    this.closeServer();
+    this.needs = needs;
+    this.openServer();
   }
 
   private closeServer(): void {
