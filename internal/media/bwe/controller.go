@@ -242,7 +242,7 @@ func (c *Controller) passed(span time.Duration) Rate {
 
 // digest hands every result to those who measure.
 func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost, marked bool) {
-	least, rtt := time.Duration(0), time.Duration(0)
+	var least, rtt, sum, n time.Duration
 	any := false
 	for i := range results {
 		r := &results[i]
@@ -262,8 +262,13 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 		if !r.Timed {
 			continue
 		}
-		if d := r.At - time.Duration(r.Sent); !any || d < least {
+		d := r.At - time.Duration(r.Sent)
+		if !any || d < least {
 			any, least = true, d
+		}
+		if r.Cluster == 0 {
+			sum += d
+			n++
 		}
 		c.acked.add(r)
 		if r.Cluster > 0 {
@@ -280,6 +285,9 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 	}
 	if any {
 		c.measure(now, least)
+	}
+	if n > 1 {
+		c.probes.spread += (min(sum/n-least, probeQueue) - c.probes.spread) / 16
 	}
 	return found, lost, marked
 }

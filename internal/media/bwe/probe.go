@@ -35,6 +35,11 @@ const (
 	dropProbe  = 0.85
 	fallSpan   = 3 * time.Second // between cuts of one fall
 
+	// probeSpreads: where delays spread, a probe is so many times as long, and
+	// what is added by chance to its arrival is taken to be a spread.
+	probeSpreads = 4
+	spreadFree   = 5 * time.Millisecond // is made by frames themselves
+
 	clusters = 8 // remembered: results come within a round trip
 )
 
@@ -65,6 +70,8 @@ type prober struct {
 	n    int // clusters ever made; the number of the last
 	next int // number of the next to send
 
+	spread time.Duration // of the delays of packets that left about together
+
 	started  bool
 	goOn     Rate // a result above makes it go on; 0: none awaited
 	goOnTill clock.Time
@@ -79,7 +86,8 @@ func (p *prober) at(id int) *cluster { return &p.ring[id%clusters] }
 
 func (p *prober) make(now clock.Time, rate, present Rate) {
 	p.n++
-	bytes := min(rate.Of(probeTime), present.Of(probeQueue))
+	span := max(probeTime, probeSpreads*p.spread)
+	bytes := min(rate.Of(span), present.Of(probeQueue))
 	c := p.at(p.n)
 	*c = cluster{Probe: Probe{p.n, rate, max(bytes, probePackets*probeSmall), probePackets}, made: now}
 	p.last = now
@@ -138,7 +146,7 @@ func (p *prober) add(r *Result) Rate {
 	if !c.done || 4*c.got < 3*c.packets || 4*c.gotBytes < 3*c.bytes {
 		return 0
 	}
-	return c.reckon()
+	return c.reckon(p.spread)
 }
 
 const (
@@ -150,9 +158,9 @@ const (
 	probeOdd = 2.0
 )
 
-func (c *cluster) reckon() Rate {
+func (c *cluster) reckon(spread time.Duration) Rate {
 	out := c.sent1.Sub(c.sent0)
-	in := c.at1 - c.at0
+	in := c.at1 - c.at0 + max(0, spread-spreadFree)
 	if out <= 0 || in <= 0 || out > time.Second || in > time.Second {
 		return 0
 	}
