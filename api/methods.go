@@ -51,7 +51,7 @@ type JoinParams struct {
 	Device string          `json:"device"`         // stable per installation
 	Load   string          `json:"load,omitempty"` // fresh per start of the client
 	Name   string          `json:"name,omitempty"`
-	Kind   string          `json:"kind,omitempty"`  // browser (default), app, sip, room, bot, recorder, whip, whep
+	Kind   string          `json:"kind,omitempty"`  // browser (default), app, sip, room, bot, recorder, whip, whep, rtp, focus
 	Label  string          `json:"label,omitempty"` // device name for people
 	Role   Role            `json:"role,omitempty"`  // wish
 	Tracks []PublishParams `json:"tracks,omitempty"`

@@ -89,5 +89,5 @@ type PeerLink struct {
 
 // Plain reports whether a device is reached by plain RTP, not by WebRTC.
 func (d *Device) Plain() bool {
-	return d.Group || d.Dialect == "rtp" || d.Dialect == "sip" || d.Kind == "rtp"
+	return d.Group || d.Dialect == "rtp" || d.Dialect == "sip"
 }
