@@ -102,7 +102,10 @@ func (p *Pool) OpenRTP(o plane.OpenRTP) (plane.LocalRTP, error) {
 		l.pair.Close()
 		return plane.LocalRTP{}, err
 	}
-	l.pair.Start(l.arrived)
+	if err := l.pair.Start(l.arrived); err != nil {
+		p.Close(o.Conn, "no reader")
+		return plane.LocalRTP{}, fault.New(500, "server-error", "no RTP socket: %s", err)
+	}
 	return local, nil
 }
 

@@ -5,8 +5,8 @@
 // It is not a media engine and reads no payload; keys are package srtp's. What
 // a session hears and sends is decided by the worker that owns it.
 //
-// Threading: [Range] is safe for concurrent use. [Path] is a pure value of one
-// goroutine. A [Pair] has one reading goroutine per socket, which ends when it
-// is closed: such sessions are few, bounded by the port range, and each has
-// ports of its own, so they cannot share the workers' sockets.
+// Threading: [Range] is safe for concurrent use. [Path] and [Tones] are pure
+// values of one goroutine. All sockets of a range are read by one goroutine (on
+// Linux; elsewhere one each), which lives while any is open: such sessions have
+// ports of their own and cannot share the workers' sockets.
 package plain

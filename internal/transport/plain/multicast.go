@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -16,11 +17,11 @@ type Group struct {
 	out       *net.UDPConn // sends RTP; hears nothing
 	rtcp      *net.UDPConn // sends RTCP, and is the feedback target
 	in        []*net.UDPConn
-	wg        *sync.WaitGroup
+	home      *Range
+	index     int
 	once      sync.Once
 	local     netip.AddrPort
 	localRTCP netip.AddrPort
-	own       func()
 }
 
 // GroupConfig opens a [Group].
@@ -50,7 +51,7 @@ func (r *Range) OpenGroup(c GroupConfig) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{group: c.Group, out: pair.rtp, rtcp: pair.rtcp, wg: &r.wg, own: func() { r.give(pair.index) }}
+	g := &Group{group: c.Group, out: pair.rtp, rtcp: pair.rtcp, home: r, index: pair.index}
 	for _, conn := range []*net.UDPConn{g.out, g.rtcp} {
 		if err := steer(conn, c, ifi); err != nil {
 			g.Close()
@@ -113,12 +114,12 @@ func (g *Group) Local() (rtp, rtcp netip.AddrPort) { return g.local, g.localRTCP
 func (g *Group) Target() (rtp, rtcp netip.AddrPort) { return g.group, above(g.group) }
 
 // Start implements [Sockets].
-func (g *Group) Start(h Handler) {
-	g.wg.Go(func() { readAll(g.out, false, h) })
-	g.wg.Go(func() { readAll(g.rtcp, true, h) })
+func (g *Group) Start(h Handler) error {
+	err := errors.Join(g.home.reader.watch(g.out, false, h), g.home.reader.watch(g.rtcp, true, h))
 	for i, conn := range g.in {
-		g.wg.Go(func() { readAll(conn, i == 1, h) })
+		err = errors.Join(err, g.home.reader.watch(conn, i == 1, h))
 	}
+	return err
 }
 
 // Send implements [Sockets].
@@ -134,11 +135,8 @@ func (g *Group) Send(rtcp bool, to netip.AddrPort, b []byte) bool {
 // Close implements [Sockets].
 func (g *Group) Close() {
 	g.once.Do(func() {
-		_ = g.out.Close()
-		_ = g.rtcp.Close()
-		for _, c := range g.in {
-			_ = c.Close()
-		}
-		g.own()
+		g.home.shut(g.out, g.rtcp)
+		g.home.shut(g.in...)
+		g.home.give(g.index)
 	})
 }

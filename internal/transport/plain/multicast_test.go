@@ -70,7 +70,9 @@ func (r *Range) group(t *testing.T, source bool, h Handler) *Group {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Start(h)
+	if err := g.Start(h); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		g.Close()
 		r.Wait()

@@ -17,6 +17,7 @@ var ErrNoPorts = errors.New("plain: no free port pair")
 type Range struct {
 	lo, pairs int
 	wg        sync.WaitGroup
+	reader    watcher
 
 	mu   sync.Mutex
 	used []bool // guarded by mu; by pair
@@ -28,7 +29,9 @@ type Range struct {
 func NewRange(lo, hi uint16) *Range {
 	first := (int(lo) + 1) &^ 1
 	n := max(0, (int(hi)-first+1)/2)
-	return &Range{lo: first, pairs: n, used: make([]bool, n)}
+	r := &Range{lo: first, pairs: n, used: make([]bool, n)}
+	r.reader.wg = &r.wg
+	return r
 }
 
 // Live returns how many pairs are open.
@@ -117,10 +120,21 @@ func listen(a netip.AddrPort) (*net.UDPConn, error) {
 	return c, nil
 }
 
+// shut ends the reading of sockets and closes them; nil ones are passed over.
+func (r *Range) shut(list ...*net.UDPConn) {
+	for _, c := range list {
+		if c != nil {
+			r.reader.unwatch(c)
+			_ = c.Close()
+		}
+	}
+}
+
 // Wait returns when the readers of all closed pairs have ended.
 func (r *Range) Wait() { r.wg.Wait() }
 
-// Handler takes one datagram; b is borrowed. Called from the pair's readers.
+// Handler takes one datagram; b is borrowed. Called from the
+// goroutine that reads.
 type Handler func(rtcp bool, from netip.AddrPort, b []byte)
 
 // Pair is the sockets of one session.
@@ -140,29 +154,12 @@ func (p *Pair) Port() uint16 { return p.port }
 const maxDatagram = 1500
 
 // Start reads until Close.
-func (p *Pair) Start(h Handler) {
-	p.read(p.rtp, false, h)
-	if p.rtcp != nil {
-		p.read(p.rtcp, true, h)
+func (p *Pair) Start(h Handler) error {
+	err := p.home.reader.watch(p.rtp, false, h)
+	if err == nil && p.rtcp != nil {
+		err = p.home.reader.watch(p.rtcp, true, h)
 	}
-}
-
-func (p *Pair) read(c *net.UDPConn, rtcp bool, h Handler) {
-	p.home.wg.Go(func() { readAll(c, rtcp, h) })
-}
-
-func readAll(c *net.UDPConn, rtcp bool, h Handler) {
-	b := make([]byte, maxDatagram+1)
-	for {
-		n, from, err := c.ReadFromUDPAddrPort(b)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil || n > maxDatagram {
-			continue // an ICMP error of one peer, or nothing of ours
-		}
-		h(rtcp, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), b[:n])
-	}
+	return err
 }
 
 // Send sends one packet.
@@ -178,17 +175,14 @@ func (p *Pair) Send(rtcp bool, to netip.AddrPort, b []byte) bool {
 // Close frees the ports; its readers end.
 func (p *Pair) Close() {
 	p.once.Do(func() {
-		_ = p.rtp.Close()
-		if p.rtcp != nil {
-			_ = p.rtcp.Close()
-		}
+		p.home.shut(p.rtp, p.rtcp)
 		p.home.give(p.index)
 	})
 }
 
 // Sockets is what a session sends and receives with.
 type Sockets interface {
-	Start(Handler)
+	Start(Handler) error
 	Send(rtcp bool, to netip.AddrPort, b []byte) bool
 	Close()
 }
