@@ -26,16 +26,17 @@ const (
 // go by a queue, or by a link that slept, must not look like capacity.
 type acked struct {
 	ring [ackedRing]struct {
-		size int32
-		sent clock.Time
-		at   time.Duration
+		size  int32
+		guess bool
+		sent  clock.Time
+		at    time.Duration
 	}
 	n int // packets ever
 }
 
 func (a *acked) add(r *Result) {
 	e := &a.ring[a.n%ackedRing]
-	e.size, e.sent, e.at = int32(r.Size), r.Sent, r.At
+	e.size, e.sent, e.at, e.guess = int32(r.Size), r.Sent, r.At, false
 	a.n++
 }
 
@@ -47,11 +48,12 @@ func (a *acked) assume(r *Result, share float64) {
 	}
 	last := a.ring[(a.n-1)%ackedRing].at
 	e := &a.ring[a.n%ackedRing]
-	e.size, e.sent, e.at = int32(share*float64(r.Size)), r.Sent, last
+	e.size, e.sent, e.at, e.guess = int32(share*float64(r.Size)), r.Sent, last, true
 	a.n++
 }
 
-// rate returns the rate over the last span, false when too little is known.
+// rate returns the rate over the last span, false when too little is known;
+// over ackedFast a guess is too much.
 func (a *acked) rate(span time.Duration) (Rate, bool) {
 	if a.n < ackedMin {
 		return 0, false
@@ -62,6 +64,9 @@ func (a *acked) rate(span time.Duration) (Rate, bool) {
 	var first int // the first packet only starts the clock
 	for i := a.n - 1; i >= 0 && i > a.n-ackedRing; i-- {
 		e := &a.ring[i%ackedRing]
+		if e.guess && span == ackedFast {
+			return 0, false
+		}
 		if newest-e.at > ackedOld {
 			break
 		}
