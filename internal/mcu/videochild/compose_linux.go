@@ -74,6 +74,7 @@ func composeMain(conn *net.UnixConn) {
 func (p *composerProcess) loop() {
 	const period = time.Second / compose.TickRate
 	start, k := monotonic(), int64(0)
+	told := start
 	var late, ticks uint32
 	var encoded uint64
 	timer := time.NewTimer(0)
@@ -96,7 +97,8 @@ func (p *composerProcess) loop() {
 		if k++; err != nil {
 			return
 		}
-		if k%compose.TickRate == 0 {
+		if now := monotonic(); now-told >= time.Second {
+			told = now
 			p.mu.Lock()
 			l := p.comp.Load()
 			p.mu.Unlock()

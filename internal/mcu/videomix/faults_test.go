@@ -77,11 +77,11 @@ func TestM1_OnlyThatTileFreezes(t *testing.T) {
 		_ = syscall.Kill(pid, syscall.SIGSEGV)
 		died := time.Now()
 		shown := s.goodShown()
-		s.until(t, "a new process", func() bool { p := s.decoderOf(evil.track); return p != 0 && p != pid })
+		s.later(t, "a new process", func() bool { p := s.decoderOf(evil.track); return p != 0 && p != pid })
 		if d := time.Since(died); d > time.Second {
 			t.Errorf("round %d: %v until the process was back", round, d)
 		}
-		s.until(t, "the other source going on", func() bool { return s.goodShown() > shown+10 })
+		s.later(t, "the other source going on", func() bool { return s.goodShown() > shown+10 })
 		s.mu.Lock()
 		evil.units, evil.n = whole, 0
 		s.mu.Unlock()
@@ -185,13 +185,13 @@ func TestM2_ClaimedSizes(t *testing.T) {
 			s.mu.Lock()
 			cam.units, cam.keys = [][]byte{huge(codec), huge(codec), huge(codec)}, true
 			s.mu.Unlock()
-			s.until(t, "refusals", func() bool { return s.refusedOf(cam.track) >= 10 })
+			s.later(t, "refusals", func() bool { return s.refusedOf(cam.track) >= 10 })
 			// Thirty different sizes a second.
 			s.mu.Lock()
 			before := s.refusedOf(cam.track)
 			cam.units, cam.n, cam.keys = sizes, cam.n/30*30, true
 			s.mu.Unlock()
-			s.until(t, "refusals of sizes", func() bool { return s.refusedOf(cam.track) >= before+45 })
+			s.later(t, "refusals of sizes", func() bool { return s.refusedOf(cam.track) >= before+45 })
 			grown := resident(os.Getpid()) + resident(s.decoderOf(cam.track)) - own - child
 			t.Logf("grew by %d KiB; decoder %d KiB", grown, resident(s.decoderOf(cam.track)))
 			if grown > 64<<10 {
@@ -246,7 +246,7 @@ func TestM3_VideoGivesWay(t *testing.T) {
 	if f := fault.From(err); err == nil || f.Code != 503 || f.Reason != "overloaded" {
 		t.Errorf("another picture while full: %v", err)
 	}
-	s.until(t, "smaller and fewer", func() bool {
+	s.later(t, "smaller and fewer", func() bool {
 		st, _ := s.half.Stats(trackName(0))
 		return st.Width == 640 && st.FPS > 0 && st.FPS < 16
 	})
@@ -254,5 +254,71 @@ func TestM3_VideoGivesWay(t *testing.T) {
 	same.Width, same.Height = 1280, 720
 	if err := s.half.Start(s.now(), same); err != nil {
 		t.Errorf("one more receiver of what is made anyway: %v", err)
+	}
+}
+
+// confineTo keeps all threads of a process on one core; threads it makes later
+// inherit that.
+func confineTo(t *testing.T, pid int, set *unix.CPUSet) {
+	t.Helper()
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	for _, task := range tasks {
+		var tid int
+		_, _ = fmt.Sscan(filepath.Base(task), &tid)
+		if err := unix.SchedSetaffinity(tid, set); err != nil && err != unix.ESRCH {
+			t.Fatal(err)
+		}
+	}
+}
+
+// M3, two rooms over capacity for real: their composers share one core and have
+// twice to do what it can. Pictures become fewer in both, neither stops, and what
+// is sent stays decodable and on its line of time.
+func TestM3_TwoRoomsOverCapacity(t *testing.T) {
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1024 {
+		if all.IsSet(i) {
+			one.Set(i)
+			break
+		}
+	}
+	red := picture.RGB(200, 40, 40)
+	units := film(t, payload.VP8, 320, 180, 30, red)
+	var rooms []*stage
+	var views []*viewer
+	for range 2 {
+		s := newStage(t, Config{})
+		s.half.mu.Lock()
+		s.half.pace.off = false
+		s.half.mu.Unlock()
+		for _, n := range []string{"a", "b", "c", "d"} {
+			s.join(n, payload.VP8, units, false)
+		}
+		for i, n := range []trackID{"trk_a", "trk_b", "trk_c", "trk_d"} {
+			o := wanted(trackName(i), "VP8")
+			o.Width, o.Height, o.Pins = 1280, 720, []trackID{n} // an encoder each
+			if err := s.half.Start(s.now(), o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.later(t, "a composer", func() bool { return s.half.composer.PID() != 0 })
+		confineTo(t, s.half.composer.PID(), &one)
+		rooms, views = append(rooms, s), append(views, s.viewer(t, trackName(0), payload.VP8))
+	}
+	for i, s := range rooms {
+		s.later(t, "fewer pictures", func() bool { return s.half.Usage().Level > 0 })
+		s.later(t, "the rate told", func() bool {
+			st, _ := s.half.Stats(trackName(0))
+			return st.FPS > 0 && st.FPS < 25
+		})
+		s.watch(t, views[i], "a picture", func(f *picture.Frame) bool { return near(f, f.W/4, f.H/4+20, red) })
+		s.house.mu.Lock()
+		checkStream(t, s.out[trackName(0)], 0xabc, 100)
+		s.house.mu.Unlock()
+		st, _ := s.half.Stats(trackName(0))
+		t.Logf("room %d: level %d, %.1f pictures a second of %d × %d", i, s.half.Usage().Level, st.FPS, st.Width, st.Height)
 	}
 }

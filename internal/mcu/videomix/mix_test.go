@@ -252,12 +252,12 @@ func TestEncodersAreShared(t *testing.T) {
 	}
 	s.half.SetRate(s.now(), trackName(2), 60_000)
 	for i, want := range []int{2, 2, 1, 1} {
-		s.until(t, "stats", func() bool {
+		s.later(t, "stats", func() bool {
 			st, ok := s.half.Stats(trackName(i))
 			return ok && st.Shared == want && st.Keyframes > 0
 		})
 	}
-	s.until(t, "the slow one's own size", func() bool {
+	s.later(t, "the slow one's own size", func() bool {
 		st, _ := s.half.Stats(trackName(2))
 		return st.Width == 320 && st.Height == 180
 	})
@@ -366,7 +366,7 @@ func TestProcessesAreBounded(t *testing.T) {
 	}
 	s.until(t, "two decoded", func() bool { return len(s.contribs["trk_out"]) == 2 })
 	s.half.Stop("trk_out")
-	s.until(t, "all processes to end", func() bool { return s.half.cfg.running.Load() == 0 })
+	s.later(t, "all processes to end", func() bool { return s.half.cfg.running.Load() == 0 })
 	if err := s.half.Start(s.now(), wanted("trk_again", "VP8")); err != nil {
 		t.Fatal(err)
 	}

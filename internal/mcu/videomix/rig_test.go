@@ -233,16 +233,24 @@ func wanted(track ids.Track, codec string) mcu.Output {
 	return o
 }
 
-// until waits for a condition on what the host was told.
+// until waits for a condition on what the host was told; it is asked with the
+// house's lock held and must not call the half.
 func (h *house) until(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	h.later(t, what, func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return cond()
+	})
+}
+
+// later waits for a condition on the half.
+func (h *house) later(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(long)
 	defer deadline.Stop()
 	for {
-		h.mu.Lock()
-		ok := cond()
-		h.mu.Unlock()
-		if ok {
+		if cond() {
 			return
 		}
 		select {
