@@ -173,7 +173,7 @@ func (c *Controller) OnLoss(now clock.Time, fraction float64) {
 	}
 	took := now.Sub(c.grew)
 	if c.grew.IsZero() {
-		took = classicEvery
+		took = classicEvery + c.rtt
 	}
 	if took < classicEvery+c.rtt {
 		return
