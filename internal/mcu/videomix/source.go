@@ -39,8 +39,10 @@ type source struct {
 	turn    uint8
 	needKey bool
 	asked   clock.Time
-	heard   clock.Time // last packet
-	idle    clock.Time // since when nobody shows it, 0: shown
+	// requests since a frame was shown
+	requests int
+	heard    clock.Time // last packet
+	idle     clock.Time // since when nobody shows it, 0: shown
 
 	claimed payload.Size // of the last keyframe taken
 	resizes float64      // tokens
@@ -177,13 +179,17 @@ func (s *source) ask(now clock.Time, host mcu.Host) {
 		return
 	}
 	again := keyAgain
-	if s.shown == 0 {
+	switch {
+	case s.requests > 20: // it may be something no decoder here takes
+		again = 5 * keyAgain
+	case s.shown == 0:
 		again = keySoon
 	}
 	if s.asked != 0 && now.Sub(s.asked) < again {
 		return
 	}
 	s.asked = now
+	s.requests++
 	host.NeedKeyframe(s.track)
 }
 
@@ -210,6 +216,7 @@ func (h *half) decoded(s *source, r videochild.Result) {
 		s.asm.Reset()
 		s.needKey = true
 	case videochild.Shown:
+		s.requests = 0
 		first := s.shown == 0
 		s.shown++
 		if first || s.w != r.W || s.h != r.H {
