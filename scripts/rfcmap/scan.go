@@ -33,6 +33,8 @@ type proof struct{ dir, test string }
 
 var (
 	testFunc = regexp.MustCompile(`(?m)^func (Test[A-Z]+[0-9]+_\w*)\(\w+ \*testing\.T\)`)
+	webTest  = regexp.MustCompile(`(?m)^\s*test\("((?:[A-Z]+-?[0-9]+(?:, )?)+): ([^"]+)"`)
+	webPart  = regexp.MustCompile(`^([A-Z]+)-?([0-9]+)$`)
 	part     = regexp.MustCompile(`^([A-Z]+)([0-9]+)$`)
 	only     = regexp.MustCompile(`^[0-9]+$`)
 )
@@ -73,7 +75,7 @@ func scan(root string) (map[id][]proof, error) {
 			}
 			return nil
 		}
-		if !strings.HasSuffix(name, "_test.go") {
+		if !strings.HasSuffix(name, "_test.go") && !strings.HasSuffix(name, ".test.mjs") {
 			return nil
 		}
 		b, err := os.ReadFile(file)
@@ -84,6 +86,10 @@ func scan(root string) (map[id][]proof, error) {
 		if err != nil {
 			return err
 		}
+		if strings.HasSuffix(name, ".mjs") {
+			scanWeb(found, path.Dir(filepath.ToSlash(rel)), b)
+			return nil
+		}
 		for _, m := range testFunc.FindAllSubmatch(b, -1) {
 			p := proof{path.Dir(filepath.ToSlash(rel)), string(m[1])}
 			for _, i := range ids(p.test) {
@@ -93,6 +99,19 @@ func scan(root string) (map[id][]proof, error) {
 		return nil
 	})
 	return found, err
+}
+
+// scanWeb reads a browser test, whose title begins with its checks: "MSH-1, X1: ...".
+func scanWeb(found map[id][]proof, dir string, b []byte) {
+	for _, m := range webTest.FindAllSubmatch(b, -1) {
+		p := proof{dir, strings.ReplaceAll(string(m[2]), "|", "/")}
+		for w := range strings.SplitSeq(string(m[1]), ", ") {
+			if one := webPart.FindStringSubmatch(w); one != nil {
+				n, _ := strconv.Atoi(one[2]) // digits
+				found[id{one[1], n}] = append(found[id{one[1], n}], p)
+			}
+		}
+	}
 }
 
 // expand reads a list of checks: one or more to a line, "SFM-1..7" for a range,

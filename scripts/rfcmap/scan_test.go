@@ -49,9 +49,10 @@ func TestAMissingTestFails(t *testing.T) {
 	write("a/x_test.go", "package a\n\nfunc TestSFM1_Is(t *testing.T) {}\n// TestSFM2_Comment(t *testing.T)\nfunc TestSFM3_Helper(x int) {}\n")
 	write("a/x.go", "package a\n\nfunc TestSFM4_NoTestFile(t *testing.T) {}\n")
 	write("a/testdata/y_test.go", "package y\n\nfunc TestSFM5_Data(t *testing.T) {}\n")
-	write("list", "SFM-1..5 # five\nD9\n")
+	write("e2e/z.test.mjs", "  test(\"MSH-1, X1: three in a mesh\", async () => {\n  // test(\"MSH-2: no\"\n")
+	write("list", "SFM-1..5 MSH-1..2 X1 # five\nD9\n")
 	err := run(dir, filepath.Join(dir, "map.md"), filepath.Join(dir, "list"))
-	if err == nil || !strings.HasSuffix(err.Error(), "no test for SFM-2, SFM-3, SFM-4, SFM-5, D9") {
+	if err == nil || !strings.HasSuffix(err.Error(), "no test for SFM-2, SFM-3, SFM-4, SFM-5, MSH-2, D9") {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "map.md"))

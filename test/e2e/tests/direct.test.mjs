@@ -128,7 +128,7 @@ describe("straight between people", { timeout: 240_000 }, () => {
     for (const p of [ana, bo, cem]) await p.close();
   });
 
-  test("X1: an address that is hidden stands in no message, in a call of two and when a third comes and goes", async () => {
+  test("X1, REL-5: an address that is hidden stands in no message, in a call of two and when a third comes and goes", async () => {
     const ana = await enter("Ana", "hidden");
     const bo = await enter("Bo", "hidden", (p) => p.page.getByLabel("Hide my address").check());
     await direct(ana, 1);
@@ -137,6 +137,15 @@ describe("straight between people", { timeout: 240_000 }, () => {
     await receives(bo, 1, 1);
     assert.ok((await metric(/^parley_turn_packets_total\{direction="to-peer"\} (\S+)/gm)) > 50, "media goes by the relay");
     assert.equal(await media(), 0, "and not by the media node");
+    // REL-5, MSH-2: what each was told of the other's key is the other's own; no key of the pair is the server's.
+    const prints = (p) =>
+      p.page.evaluate(() => {
+        const pc = window.__pcs.find((x) => x.connectionState === "connected");
+        const of = (d) => /a=fingerprint:(\S+ \S+)/.exec(d.sdp)[1];
+        return { own: of(pc.localDescription), other: of(pc.remoteDescription) };
+      });
+    const [a, b] = [await prints(ana), await prints(bo)];
+    assert.deepEqual([a.other, b.other], [b.own, a.own]);
     await bo.press("Mute"); // one voice: what Bo hears is Ana
     const gaps = await Gaps.of(bo, "Ana");
     await waitFor(async () => (await gaps.read()).heard, "Bo hears Ana's tone");
