@@ -51,6 +51,7 @@ type Translator struct {
 	at      uint32 // source timestamp of fifo's first sample
 	base    uint32 // source timestamp that TS belongs to
 	marker  bool
+	missed  bool // what comes next follows a loss
 
 	out     int64 // extended sequence number of the next packet sent
 	payload []byte
@@ -184,6 +185,7 @@ func (t *Translator) Tick(now clock.Time, emit func([]byte)) {
 // so that the far end sees the loss and conceals it; a begun one is filled up.
 func (t *Translator) miss(p heldPacket, emit func([]byte)) {
 	lost := p.seq - t.next
+	t.missed = true
 	gap := int64(p.ts-t.end()) * int64(t.dec.Rate()) / t.clockIn() // samples
 	if gap <= 0 || gap > int64(t.dec.Rate()) {
 		t.hidden += uint32(lost)
@@ -224,13 +226,14 @@ func (t *Translator) translate(p heldPacket, emit func([]byte)) {
 		}
 		t.dec.Conceal(nil, t.pcm[:n])
 	}
-	if p.ts != t.end() { // after a pause or a loss
+	if p.ts != t.end() { // after a pause, which begins a talkspurt (RFC 3551, section 4.1), or a loss
 		t.fifo, t.at = t.fifo[:0], p.ts
 		if t.frames > 0 {
 			t.send(emit)
 		}
+		t.marker = !t.missed
 	}
-	t.marker = t.marker || p.marker
+	t.missed, t.marker = false, t.marker || p.marker
 	t.fifo = append(t.fifo, t.pcm[:n]...)
 	t.encode(emit)
 }

@@ -169,6 +169,9 @@ func TestMTR2_LossBeforeTheTranslator(t *testing.T) {
 			t.Fatalf("timestamp +%d at sequence +%d", d, p.h.Seq-prev.Seq)
 		}
 	}
+	if slices.ContainsFunc(x.out, func(p got) bool { return p.h.Marker }) {
+		t.Error("a loss is taken for a pause")
+	}
 	if !slices.Equal(missing, []uint16{7020, 7021}) {
 		t.Fatalf("missing %v", missing)
 	}
@@ -270,6 +273,9 @@ func TestTranslatorFollowsPauses(t *testing.T) {
 	for i, p := range x.out[1:] {
 		if p.h.Seq != x.out[i].h.Seq+1 {
 			t.Fatalf("sequence +%d", p.h.Seq-x.out[i].h.Seq)
+		}
+		if jump := p.h.TS-x.out[i].h.TS > 160; p.h.Marker != jump {
+			t.Errorf("packet %d: marker %v, timestamp +%d", i+1, p.h.Marker, p.h.TS-x.out[i].h.TS)
 		}
 	}
 	if d := x.out[len(x.out)-1].h.TS - x.out[0].h.TS; d != 160*39+8000 {
