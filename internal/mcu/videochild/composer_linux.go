@@ -210,10 +210,7 @@ func (c *Composer) write(p *process, queue chan message, stop chan struct{}) {
 		case m := <-queue:
 			var err error
 			if m.film != nil {
-				if m.film.f.Fd() == ^uintptr(0) {
-					continue // closed since: it will be unmapped
-				}
-				_, _, err = p.conn.WriteMsgUnix(m.b, unix.UnixRights(int(m.film.f.Fd())), nil)
+				err = p.pass(m)
 			} else {
 				_, err = p.conn.Write(m.b)
 			}
@@ -222,6 +219,20 @@ func (c *Composer) write(p *process, queue chan message, stop chan struct{}) {
 			}
 		}
 	}
+}
+
+// pass sends a message with a film's descriptor, which is held open meanwhile: a
+// number that was closed could be another file by then. A film closed before is
+// left out: its source is unmapped by one of the next messages.
+func (p *process) pass(m message) (err error) {
+	raw, e := m.film.f.SyscallConn()
+	if e != nil {
+		return nil
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_, _, err = p.conn.WriteMsgUnix(m.b, unix.UnixRights(int(fd)), nil)
+	})
+	return err
 }
 
 func (c *Composer) read(p *process) {
