@@ -477,13 +477,13 @@ func TestRTM5_ComingAndGoingTouchesNoOtherLeg(t *testing.T) {
 func TestMixerAtItsLimit(t *testing.T) {
 	studio(t, func(h *house, x *fakeMixer) {
 		ana, bob := h.speaker("ana", api.JoinParams{}), h.speaker("bob", api.JoinParams{})
-		x.full = true
+		x.limit(true)
 		ana.set("mixer")
 		calmDown(ana, bob)
 		if got := h.gets(ana, ana, bob); got != "slot:bob.a slot:bob.v" {
 			t.Errorf("full: %q", got)
 		}
-		x.full = false
+		x.limit(false)
 		calmDown(ana, bob)
 		if got := h.gets(ana, ana, bob); got != "slot:mix.a slot:mix.v" {
 			t.Errorf("free again: %q", got)

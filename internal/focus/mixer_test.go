@@ -103,3 +103,10 @@ func (x *fakeMixer) of(d ids.Device) (out []plane.MixOutput) {
 	slices.SortFunc(out, func(a, b plane.MixOutput) int { return int(a.Kind) - int(b.Kind) })
 	return out
 }
+
+// limit lets the mixer be at its limit, or not any more.
+func (x *fakeMixer) limit(full bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.full = full
+}
