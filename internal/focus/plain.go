@@ -187,6 +187,7 @@ func (r *room) negotiatePlain(wires plane.Wires, offer *sdp.Plain, l *leg) (stri
 			l.rtp.lines = append(l.rtp.lines, &plainLine{mid: o.MID, kind: o.Kind})
 		}
 		n := l.rtp.lines[i]
+		r.narrow(l, n, o)
 		fresh, err := r.openLine(wires, l, n, o)
 		if fresh {
 			opened = append(opened, n.conn)
@@ -218,6 +219,48 @@ func (r *room) negotiatePlain(wires plane.Wires, offer *sdp.Plain, l *leg) (stri
 	}
 	l.rtp.answer = a.SDP
 	return a.SDP, nil
+}
+
+// narrow leaves one format of the medium, with what rides on it: who hears a
+// phone must know what it sends, and a phone changes formats without notice.
+// The one in use stays; else it is the first that others can take.
+func (r *room) narrow(l *leg, n *plainLine, o *sdp.PlainSection) {
+	media, aux := o.Split()
+	if len(media) == 0 {
+		return
+	}
+	at := slices.IndexFunc(media, func(c plane.Codec) bool { return len(n.codecs) > 0 && c.Name == n.codecs[0] })
+	if at < 0 {
+		at = slices.IndexFunc(media, func(c plane.Codec) bool { return r.suits(l, o.Kind, c) })
+	}
+	at = max(0, at)
+	o.Codecs = []plane.Codec{media[at]}
+	for _, c := range aux {
+		if c.Name == plane.TelephoneEvent || c.ClockRate == media[at].ClockRate {
+			o.Codecs = append(o.Codecs, c)
+		}
+	}
+}
+
+// suits reports whether others can be served with a format: sound by the mixer;
+// a picture, which is rarely transcoded, when somebody sends or nobody yet.
+func (r *room) suits(l *leg, kind plane.Kind, c plane.Codec) bool {
+	if r.f.cfg.Mixer != nil && kind == plane.Audio {
+		return r.f.cfg.Mixer.Can(kind, c) == nil
+	}
+	none := true
+	for _, k := range r.m.Conference().Tracks {
+		if k.Device == l.dev || k.Kind != kind.String() || !k.Bound() {
+			continue
+		}
+		none = false
+		if have := r.codec(k); have != nil {
+			if _, ok := sdp.FindCodec([]plane.Codec{c}, *have); ok {
+				return true
+			}
+		}
+	}
+	return none
 }
 
 // openLine brings a line's link to what its section says; true: it was opened.

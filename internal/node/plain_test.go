@@ -286,6 +286,19 @@ func TestPlainTwoPhones(t *testing.T) {
 	}
 }
 
+// TestPlainOneFormat: of several formats one is agreed, and stays in later
+// offers.
+func TestPlainOneFormat(t *testing.T) {
+	s := newPlainSite(t)
+	a := newPhone(t, "127.0.0.1", 0xaaaa)
+	if answer := a.dial(s, strings.Replace(a.offer(), "RTP/AVP 0 8 101", "RTP/AVP 8 0 101 13", 1)); !strings.Contains(answer, "RTP/AVP 8 101 13\r\n") {
+		t.Errorf("%s", answer)
+	}
+	if answer := a.reoffer(s, strings.Replace(a.offer(), "o=- 1 1", "o=- 1 2", 1)); !strings.Contains(answer, "RTP/AVP 8 101\r\n") {
+		t.Errorf("%s", answer)
+	}
+}
+
 // watcher is somebody in the room who follows its events.
 type watcher struct {
 	t   *testing.T

@@ -273,7 +273,7 @@ func (l *plainLink) configured(now clock.Time, m plane.LegMedia) {
 		if s.Send != nil {
 			l.tones.SSRC = s.Send.SSRC
 			for _, c := range s.Send.Codecs {
-				if c.Name == plane.TelephoneEvent && c.PT < 128 {
+				if c.Name == plane.TelephoneEvent && c.PT < 128 && c.ClockRate == s.Send.Codecs[0].ClockRate { // RFC 4733, section 2.1
 					l.tones.PT, l.tones.Clock = c.PT, c.ClockRate
 				}
 				l.feedback = l.feedback || c.NACK || c.PLI || c.FIR || c.TWCC || c.REMB

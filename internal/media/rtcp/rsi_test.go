@@ -63,3 +63,30 @@ func FuzzRSI(f *testing.F) {
 		}
 	})
 }
+
+func FuzzRAMS(f *testing.F) {
+	for _, r := range []RAMS{
+		{Sender: 1, Media: 2, Kind: RAMSRequest, Wanted: []uint32{2, 3}, MinFill: 100, MaxFill: 900, MaxRate: 1 << 40},
+		{Sender: 1, Media: 2, Kind: RAMSInformation, Number: 3, Response: RAMSAccepted, SSRC: 4, First: 5, Join: 6, Duration: 7, Rate: 8},
+		{Sender: 1, Media: 2, Kind: RAMSTermination, Joined: 70000},
+	} {
+		b := AppendRAMS(nil, &r)
+		var p Packet
+		it := Parse(b)
+		if !it.Next(&p) || it.Next(new(Packet)) || it.Bad() {
+			f.Fatalf("%x", b)
+		}
+		if got, ok := p.ReadRAMS(); !ok || !reflect.DeepEqual(got, r) {
+			f.Fatalf("%+v, not %+v", got, r)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var p Packet
+		for it := Parse(b); it.Next(&p); {
+			if r, ok := p.ReadRAMS(); ok && len(r.Wanted) > maxWanted {
+				t.Errorf("%d SSRCs", len(r.Wanted))
+			}
+		}
+	})
+}

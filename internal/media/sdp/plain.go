@@ -84,6 +84,12 @@ func (s *PlainSection) Usable() bool {
 		s.Addr.IsValid() && s.Addr.Port() != 0
 }
 
+// Split returns the formats of the medium itself, and those that ride on one.
+func (s *PlainSection) Split() (media, aux []plane.Codec) {
+	media = mediaCodecs(s.Codecs)
+	return media, s.Codecs[len(media):]
+}
+
 // mediaCodecs leaves out what rides on another format.
 func mediaCodecs(list []plane.Codec) []plane.Codec {
 	for i, c := range list {
