@@ -4,7 +4,9 @@ package videochild
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -280,4 +282,75 @@ func FuzzFromWorker(f *testing.F) {
 		var r Result
 		r.parse(b)
 	})
+}
+
+// rss is the resident memory of a process in KiB, 0: gone.
+func rss(pid int) (kb int) {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for l := range strings.Lines(string(b)) {
+		if n, _ := fmt.Sscanf(l, "VmRSS: %d kB", &kb); n == 1 {
+			return kb
+		}
+	}
+	return 0
+}
+
+// The largest pictures allowed fit the memory a decoder is given, and what claims
+// more in a place the server does not look at gets none (M2): such as a second
+// VP9 frame behind the first without an index.
+func TestM2_MemoryOfDecoders(t *testing.T) {
+	for name, c := range codecs {
+		t.Run(name, func(t *testing.T) {
+			d := decoder(t)
+			defer d.Close()
+			wait(t, "process", d.up)
+			units := stream(t, c, 1920, 1088, 10, picture.White)
+			for i, u := range units {
+				d.Submit(c, 0, uint32(i), u)
+				if r := wait(t, "result", d.results); r.State != Shown || r.W != 1920 {
+					t.Fatalf("picture %d: %+v", i, r)
+				}
+			}
+			before, pid := rss(d.PID()), d.PID()
+			huge := append([]byte(nil), units[0]...)
+			switch c {
+			case payload.VP8:
+				copy(huge[6:], []byte{0xff, 0x3f, 0xff, 0x3f})
+			case payload.VP9: // 16 bits of width and height from bit 35 on
+				bits := func(at, n int, v uint64) {
+					for k := range n {
+						m := byte(0x80 >> ((at + k) % 8))
+						huge[(at+k)/8] &^= m
+						if v>>(n-1-k)&1 == 1 {
+							huge[(at+k)/8] |= m
+						}
+					}
+				}
+				at := 8 + 24 + 4 // marker, profile, key, shown, resilient; sync; colour
+				bits(at, 16, 16382)
+				bits(at+16, 16, 16382)
+				huge = append(append([]byte(nil), units[0]...), huge...)
+			default:
+				return
+			}
+			for i := range 5 {
+				d.Submit(c, 0, uint32(100+i), huge)
+				select {
+				case r := <-d.results:
+					if r.State == Shown && (r.W > 1920 || r.H > 1088) {
+						t.Fatalf("%+v", r)
+					}
+				case <-d.died:
+					wait(t, "new process", d.up)
+				case <-time.After(long):
+					t.Fatal("no answer")
+				}
+			}
+			after := rss(d.PID())
+			t.Logf("%d KiB, then %d; same process %v", before, after, d.PID() == pid)
+			if after > before+64<<10 {
+				t.Errorf("grew from %d to %d KiB", before, after)
+			}
+		})
+	}
 }

@@ -149,7 +149,7 @@ func decodeMain(conn pair) {
 	for _, c := range []payload.Codec{payload.VP8, payload.H264, payload.AV1} {
 		_ = videocodec.CanDecode(c) // loads the library while files may be opened
 	}
-	confine(16, decoderMemory)
+	confine(16, decoderMemory(film))
 	w := worker{film: film, in: reader{r: bufio.NewReaderSize(conn, 1<<16), max: maxToWorker}}
 	for {
 		kind, body, err := w.in.next()
@@ -164,9 +164,11 @@ func decodeMain(conn pair) {
 	}
 }
 
-// decoderMemory bounds what a decoder process may allocate: twelve 1080p frames
-// with their borders, the Go runtime, and the stacks of its threads.
-const decoderMemory = 256 << 20
+// decoderMemory bounds what a decoder process may allocate: the Go runtime and
+// the stacks of its threads (some 110 MiB of address space, hardly any of it
+// used), and fourteen frames with their borders. At 1080p a decoder that is told
+// to allocate for 16,383 × 16,383 by a header the server did not see gets nothing.
+func decoderMemory(m *mapping) uint64 { return 144<<20 + 14*uint64(m.slot) }
 
 type worker struct {
 	film  *mapping
