@@ -79,8 +79,8 @@ func TestPolicer(t *testing.T) {
 	}
 }
 
-// TestQ4_Outage: nothing passes for 10 s.
-func TestQ4_Outage(t *testing.T) {
+// TestOutage: nothing passes for 10 s.
+func TestOutage(t *testing.T) {
 	cfg := path(2_000_000, 50*time.Millisecond)
 	down := cfg
 	down.Down = true
@@ -88,7 +88,7 @@ func TestQ4_Outage(t *testing.T) {
 	l := r.addLeg(settings, sourceMax)
 	l.mute = func(at time.Duration) bool { return at > 30*second && at < 40*second }
 	r.run(60 * second)
-	l.trace("q4-outage", "Nothing passes from 30 to 40 s")
+	l.trace("outage", "Nothing passes from 30 to 40 s")
 	low, _, _ := l.target(38*second, 40*second)
 	up := l.firstAbove(40*second, 60*second, 1_000_000)
 	t.Logf("during %.0f kbit/s, 1 Mbit/s again after %v", low, up)
@@ -187,5 +187,42 @@ func TestPlainPaths(t *testing.T) {
 				t.Error("too little or too slow")
 			}
 		})
+	}
+}
+
+// TestLayersOnRFC8867Steps: RFC 8867's steps with simulcast layers: the estimator's
+// share in Q1, with a simple choice of layers.
+func TestLayersOnRFC8867Steps(t *testing.T) {
+	cfg := path(1_000_000, 50*time.Millisecond)
+	var steps []simnet.Step
+	for i, rate := range []int64{2_500_000, 600_000, 1_000_000} {
+		c := cfg
+		c.Rate = rate
+		steps = append(steps, simnet.Step{At: at(time.Duration(40+20*i) * second), Config: c})
+	}
+	r := newRig(t, cfg, steps...)
+	l := r.addLeg(settings, 1_650_000)
+	l.layers = []bwe.Rate{150_000, 500_000, 1_500_000}
+	r.run(100 * second)
+	l.trace("layers", "Layers of 150, 500, 1500 kbit/s on 1, 2.5, 0.6, 1 Mbit/s")
+	t.Logf("switches %v", l.switches)
+	calm := func(at time.Duration) bool {
+		return !(at >= 40*second && at < 42*second || at >= 60*second && at < 62*second || at >= 80*second && at < 82*second || at < 2*second)
+	}
+	var up, down time.Duration
+	flaps := 0
+	for _, c := range l.switches {
+		switch {
+		case c.at > 40*second && c.at < 60*second && c.to == 2 && up == 0:
+			up = c.at - 40*second
+		case c.at > 60*second && c.at < 80*second && c.to < 2 && down == 0:
+			down = c.at - 60*second
+		case c.to < c.from:
+			flaps++
+		}
+	}
+	t.Logf("up after %v, down after %v, %d other falls, queue p95 %v", up, down, flaps, l.waitP95(calm))
+	if up == 0 || up > 10*second || down == 0 || down > second || flaps > 3 || l.waitP95(calm) > 150*time.Millisecond {
+		t.Error("too slow, or it flaps")
 	}
 }

@@ -243,7 +243,7 @@ func (c *Controller) passed(span time.Duration) Rate {
 // digest hands every result to those who measure.
 func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost, marked bool) {
 	var least, rtt, sum, n time.Duration
-	any := false
+	timed := false
 	for i := range results {
 		r := &results[i]
 		if r.Untold {
@@ -263,8 +263,8 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 			continue
 		}
 		d := r.At - time.Duration(r.Sent)
-		if !any || d < least {
-			any, least = true, d
+		if !timed || d < least {
+			timed, least = true, d
 		}
 		if r.Cluster == 0 {
 			sum += d
@@ -283,7 +283,7 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 	if rtt > 0 && !c.rttTold {
 		c.rtt += (rtt - c.rtt) / 8
 	}
-	if any {
+	if timed {
 		c.measure(now, least)
 	}
 	if n > 1 {

@@ -109,12 +109,12 @@ func newRig(t *testing.T, cfg simnet.Config, steps ...simnet.Step) *rig {
 	return r
 }
 
-func (r *rig) addLeg(cfg bwe.Config, max bwe.Rate) *leg {
+func (r *rig) addLeg(cfg bwe.Config, most bwe.Rate) *leg {
 	id := len(r.legs)
-	l := &leg{rig: r, id: id, cc: bwe.New(cfg), max: max, layer: -1, nextVid: t0, nextAud: t0, nextSamp: t0}
+	l := &leg{rig: r, id: id, cc: bwe.New(cfg), max: most, layer: -1, nextVid: t0, nextAud: t0, nextSamp: t0}
 	l.fwd = r.net.Share(r.link, simnet.Endpoint(2*id))
 	l.back = r.net.Link(simnet.Endpoint(2*id+1), simnet.Config{Delay: r.link.Config().Delay})
-	l.cc.SetWanted(max)
+	l.cc.SetWanted(most)
 	l.pace.SetRate(l.cc.Target())
 	r.legs = append(r.legs, l)
 	return l

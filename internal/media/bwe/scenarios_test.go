@@ -162,9 +162,9 @@ func TestQ10_OneTCPFlow(t *testing.T) {
 	}
 }
 
-// TestQ6_RandomLossDoesNotCollapse: 5, 10 and 20 % of loss that no lower rate
+// TestQ6_EstimateUnderRandomLoss: 5, 10 and 20 % of loss that no lower rate
 // would mend, on feedback as well.
-func TestQ6_RandomLossDoesNotCollapse(t *testing.T) {
+func TestQ6_EstimateUnderRandomLoss(t *testing.T) {
 	for name, loss := range map[string]float64{"5": 0.05, "10": 0.10, "20": 0.20} {
 		t.Run(name, func(t *testing.T) {
 			cfg := path(2_000_000, 50*time.Millisecond)
@@ -185,14 +185,14 @@ func TestQ6_RandomLossDoesNotCollapse(t *testing.T) {
 	}
 }
 
-// TestQ8_BurstLoss: 5 % in bursts of three.
-func TestQ8_BurstLoss(t *testing.T) {
+// TestBurstLoss: 5 % in bursts of three.
+func TestBurstLoss(t *testing.T) {
 	cfg := path(2_000_000, 50*time.Millisecond)
 	cfg.Burst = &simnet.GilbertElliott{ToBad: 0.05 / 0.95 / 3, ToGood: 1.0 / 3, LossBad: 1}
 	r := newRig(t, cfg)
 	l := r.addLeg(settings, sourceMax)
 	r.run(120 * second)
-	l.trace("q8-bursts", "5 % loss in bursts of three on 2 Mbit/s")
+	l.trace("burst-loss", "5 % loss in bursts of three on 2 Mbit/s")
 	lo, mean, hi := l.target(20*second, 120*second)
 	t.Logf("%.0f to %.0f, mean %.0f kbit/s", lo, hi, mean)
 	if lo < 300 || mean < 1000 {
@@ -200,15 +200,15 @@ func TestQ8_BurstLoss(t *testing.T) {
 	}
 }
 
-// TestQ9_JitterIsNoOveruse: 30 ms of jitter, reordering and duplicates on a
+// TestJitterIsNoOveruse: 30 ms of jitter, reordering and duplicates on a
 // path with room for all that is sent.
-func TestQ9_JitterIsNoOveruse(t *testing.T) {
+func TestJitterIsNoOveruse(t *testing.T) {
 	cfg := path(10_000_000, 50*time.Millisecond)
 	cfg.Jitter, cfg.Reorder, cfg.ReorderBy, cfg.Duplicate = 30*time.Millisecond, 0.02, 20*time.Millisecond, 0.01
 	r := newRig(t, cfg)
 	l := r.addLeg(settings, sourceMax)
 	r.run(120 * second)
-	l.trace("q9-jitter", "Jitter of 30 ms, 2 % reordered, 1 % duplicated on 10 Mbit/s")
+	l.trace("jitter", "Jitter of 30 ms, 2 % reordered, 1 % duplicated on 10 Mbit/s")
 	lo, mean, hi := l.target(20*second, 120*second)
 	var cuts uint64
 	l.during(20*second, 120*second, func(s sample) { cuts = max(cuts, s.stats.Cuts) })

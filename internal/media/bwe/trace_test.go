@@ -13,7 +13,7 @@ var traceDir = flag.String("traces", "", "directory to write SVG traces of the s
 
 const (
 	svgW, svgH, svgQ = 900, 300, 120 // picture, rate plot, queue plot below it
-	svgL, svgT       = 70, 40        // margins
+	svgL, svgT, svgR = 80, 40, 40    // margins
 )
 
 // trace draws a leg: capacity, what was sent, the target, and the queue below.
@@ -28,7 +28,7 @@ func (l *leg) trace(name, title string) {
 		deep = max(deep, s.waiting)
 	}
 	top *= 1.1
-	x := func(t time.Duration) float64 { return svgL + float64(t)/float64(end)*(svgW-svgL-20) }
+	x := func(t time.Duration) float64 { return svgL + float64(t)/float64(end)*(svgW-svgL-svgR) }
 	y := func(v float64) float64 { return svgT + svgH - min(1, v/top)*svgH }
 	z := func(d time.Duration) float64 { return svgT + svgH + 40 + svgQ - float64(d)/float64(deep)*svgQ }
 	var b strings.Builder
@@ -37,20 +37,23 @@ func (l *leg) trace(name, title string) {
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="white"/><text x="%d" y="16" font-size="14">%s</text>`+"\n", svgL, title)
 	for i := range 5 {
 		v := top * float64(i) / 4
-		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="4" y="%.1f">%.0f kbit/s</text>`+"\n", svgL, y(v), svgW-20, y(v)+4, v/1000)
+		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="4" y="%.1f">%.0f kbit/s</text>`+"\n", svgL, y(v), svgW-svgR, y(v)+4, v/1000)
 	}
 	for t := time.Duration(0); t <= end; t += 10 * time.Second {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%d">%.0f s</text>`+"\n", x(t), svgT+svgH+svgQ+60, t.Seconds())
 	}
-	fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="4" y="%.1f">%d ms</text>`+"\n", svgL, z(deep), svgW-20, z(deep)+4, deep.Milliseconds())
+	fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="4" y="%.1f">%d ms</text>`+"\n", svgL, z(deep), svgW-svgR, z(deep)+4, deep.Milliseconds())
 	line := func(i int, label, color string, width float64, f func(sample) float64) {
 		fmt.Fprintf(&b, `<text x="%d" y="32" fill="%s">%s</text><path fill="none" stroke="%s" stroke-width="%.1f" d="`, svgL+i*110, color, label, color, width)
 		for j, s := range l.series {
+			if j%2 == 1 { // 5 points a second show all there is to see
+				continue
+			}
 			c := 'L'
 			if j == 0 {
 				c = 'M'
 			}
-			fmt.Fprintf(&b, "%c%.1f %.1f", c, x(s.at), f(s))
+			fmt.Fprintf(&b, "%c%.1f %.0f", c, x(s.at), f(s))
 		}
 		b.WriteString("\"/>\n")
 	}
