@@ -108,7 +108,9 @@ func speaker(n, w, h int) []Rect {
 		sh = h / 3 &^ 1
 	}
 	strip := min(n-1, 5)
-	out := []Rect{{g, g, w - 2*g, (h - sh - 3*g) &^ 1}}
+	mh := (h - sh - 3*g) &^ 1
+	mw := min(w-2*g, mh*16/9&^1) // 16:9, so that cameras fill it
+	out := []Rect{{(w - mw) / 2 &^ 1, g, mw, mh}}
 	left := (w - strip*sw - (strip-1)*g) / 2 &^ 1
 	for i := range strip {
 		out = append(out, Rect{left + i*(sw+g), h - g - sh, sw, sh})
