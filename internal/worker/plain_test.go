@@ -436,7 +436,7 @@ func TestPlainRetarget(t *testing.T) {
 	}
 }
 
-// TestPlainFlood: a million packets of strangers cost one session its queue.
+// TestPlainFlood: what strangers send costs one session its queue, and no more.
 func TestPlainFlood(t *testing.T) {
 	r, a, b := pair(t, 25160)
 	for i := range 20000 {

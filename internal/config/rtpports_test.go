@@ -1,0 +1,30 @@
+package config
+
+import "testing"
+
+func TestPortRange(t *testing.T) {
+	var p PortRange
+	if err := p.UnmarshalText([]byte("20000-20999")); err != nil || p != (PortRange{20000, 20999}) || p.String() != "20000-20999" {
+		t.Errorf("%v %v", p, err)
+	}
+	for _, bad := range []string{"", "20000", "20000-", "-20000", "20999-20000", "20000-20000", "80-100", "20000-70000", "a-b", "1-2-3"} {
+		if err := new(PortRange).UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q accepted", bad)
+		}
+	}
+}
+
+func TestRTPPortsApartFromUDP(t *testing.T) {
+	clash := func(c Server) bool {
+		c.Data, c.RTPPorts = t.TempDir(), PortRange{20000, 20999}
+		for _, p := range c.Validate() {
+			if p.Key == "rtp-ports" {
+				return true
+			}
+		}
+		return false
+	}
+	if clash(Server{UDP: Endpoint{Port: 7800}}) || !clash(Server{UDP: Endpoint{Port: 20500}}) || !clash(Server{UDP: Endpoint{Port: 19999}, Workers: 2}) || clash(Server{UDP: Endpoint{Port: 21000}}) {
+		t.Error("clash with --udp misjudged")
+	}
+}
