@@ -25,18 +25,23 @@ const (
 // smaller of what was sent and what arrived over the same packets: a burst let
 // go by a queue, or by a link that slept, must not look like capacity.
 type acked struct {
-	ring [ackedRing]struct {
-		size  int32
-		guess bool
-		sent  clock.Time
-		at    time.Duration
-	}
-	n int // packets ever
+	ring []heard // made at the first packet, a leg without feedback needs none
+	n    int     // packets ever
+}
+
+// heard is a packet that arrived.
+type heard struct {
+	sent  clock.Time
+	at    time.Duration
+	size  int32
+	guess bool // that it arrived, and when
 }
 
 func (a *acked) add(r *Result) {
-	e := &a.ring[a.n%ackedRing]
-	e.size, e.sent, e.at, e.guess = int32(r.Size), r.Sent, r.At, false
+	if a.ring == nil {
+		a.ring = make([]heard, ackedRing)
+	}
+	a.ring[a.n%ackedRing] = heard{r.Sent, r.At, int32(r.Size), false}
 	a.n++
 }
 
@@ -47,8 +52,7 @@ func (a *acked) assume(r *Result, share float64) {
 		return
 	}
 	last := a.ring[(a.n-1)%ackedRing].at
-	e := &a.ring[a.n%ackedRing]
-	e.size, e.sent, e.at, e.guess = int32(share*float64(r.Size)), r.Sent, last, true
+	a.ring[a.n%ackedRing] = heard{r.Sent, last, int32(share * float64(r.Size)), true}
 	a.n++
 }
 
