@@ -211,14 +211,42 @@ describe("direct", () => {
     expect(of("media.answer")).toEqual([]);
   });
 
-  test("an offer that met another's (491) is taken back, and the other's answered", async () => {
-    answers["media.offer"] = () => failure(491, "request-pending");
+  test("two sessions at once: the one of who is to offer counts, and the other is ended", async () => {
     flow.enter(join(directly(true)));
     await tick();
-    flow.peer("media.offer", { ms: "ms_p", rev: 1, ...peer, sdp: "v=0\r\nm=audio 9 x 1\r\na=mid:0\r\na=label:trk_mic\r\nm=video 9 x 1\r\na=mid:1\r\na=label:trk_cam\r\n" });
-    await tick(400);
+    const theirs = { ms: "ms_q", rev: 1, ...peer, sdp: "v=0\r\nm=audio 9 x 1\r\na=mid:0\r\n" };
+    flow.peer("media.offer", theirs);
+    await tick();
+    expect(of("media.answer")).toEqual([]);
+    flow.follow(directly(false)); // the other came anew, and is to offer
+    flow.peer("media.offer", theirs);
+    await tick();
+    expect(of("media.answer").map((c) => c.params.ms)).toEqual(["ms_q"]);
+    expect(of("media.peerEnd").map((c) => c.params.ms)).toEqual(["ms_p"]);
+  });
+
+  test("a session that the server ended is not opened again at once: who offers may change", async () => {
+    flow.enter(join(directly(true)));
+    await tick();
+    flow.peer("media.closed", { ms: "ms_p", reason: "replaced" });
+    await tick(500);
+    expect(of("media.offer")).toHaveLength(1);
+    await tick(3_000);
+    expect(of("media.offer")).toHaveLength(2);
+  });
+
+  test("an offer that met another's (491) is taken back, and the other's answered", async () => {
+    flow.enter(join(directly(true)));
+    await tick();
+    await answered(pcs[0]!);
+    answers["media.offer"] = () => failure(491, "request-pending");
+    void flow.negotiate();
+    await tick(20);
+    flow.peer("media.offer", { ms: "ms_p", rev: 2, ...peer, sdp: label(pcs[0]!.remoteDescription!.sdp, { "0": "trk_mic", "1": "trk_cam" }) });
+    await tick(2_000);
     expect(of("media.answer")).toHaveLength(1);
     expect(pcs[0]!.signalingState).toBe("stable");
+    expect(of("media.offer").length).toBeLessThan(4); // theirs did it all
   });
 
   test("candidates go in batches once the session has a name; hidden addresses never", async () => {

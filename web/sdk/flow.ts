@@ -300,7 +300,6 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
 
   private drop(link: PeerLink): void {
     this.told.delete(link);
-    if (link.ms && !link.ended) void this.signal("media.peerEnd", { ms: link.ms }).catch(() => undefined);
     this.mesh.drop(link);
   }
 

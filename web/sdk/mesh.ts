@@ -80,7 +80,8 @@ export class Mesh implements MediaSink {
       peer, iceServers: this.iceServers, relayOnly: this.opts.relayOnly(), maxBitrate: this.bitrate(), signal: this.opts.signal,
       peerConnection: this.opts.peerConnection,
     });
-    this.links.get(key)?.close();
+    const old = this.links.get(key);
+    if (old) this.drop(old);
     this.links.set(key, link);
     for (const s of this.opts.sources()) link.send(s);
     link.on("received", () => this.opts.changed());
@@ -101,6 +102,9 @@ export class Mesh implements MediaSink {
   private offered(body: PeerMessage, link: PeerLink | undefined): void {
     const peer = this.peers.get(keyOf(body));
     if (!body.ms || !body.sdp || (!link && !peer)) return;
+    // Both opened a session: the one of who is to offer counts.
+    const mine = this.links.get(keyOf(body));
+    if (!link && peer!.offer && mine && !mine.ended) return;
     const to = link ?? this.open(peer!);
     void to.onOffer(body.ms, body.sdp).catch(() => undefined); // it offers again
     this.opts.changed();
@@ -113,9 +117,12 @@ export class Mesh implements MediaSink {
   }
 
   drop(link: PeerLink): void {
+    if (link.ms && !link.ended) void this.opts.signal("media.peerEnd", { ms: link.ms }).catch(() => undefined);
     link.close();
     const key = keyOf(link.peer);
-    if (this.links.get(key) === link) this.links.delete(key);
+    if (this.links.get(key) !== link) return;
+    this.links.delete(key);
+    this.tried.set(key, Date.now()); // who offers next may be about to change
   }
 
   received(): { link: PeerLink; r: Received }[] {

@@ -198,6 +198,7 @@ export class PeerLink extends Emitter<PeerEvents> implements MediaSink {
       const to = this.ms ? { ms: this.ms } : { peer: { part: this.peer.part, dev: this.peer.dev } };
       const taken = await this.opts.signal<{ ms: string }>("media.offer", { ...to, sdp });
       this.ms ||= taken.ms;
+      if (this.closed) void this.opts.signal("media.peerEnd", { ms: taken.ms }).catch(() => undefined); // given up meanwhile
     } catch (err) {
       await this.rollback();
       if (err instanceof ParleyError && (err.code === 481 || err.code === 404)) this.ms = ""; // the server has closed the session
