@@ -226,3 +226,55 @@ func TestLayersOnRFC8867Steps(t *testing.T) {
 		t.Error("too slow, or it flaps")
 	}
 }
+
+// TestKeyFramesAreNoOveruse: a frame of six times the others each three seconds,
+// paced, on a path with a third to spare.
+func TestKeyFramesAreNoOveruse(t *testing.T) {
+	r := newRig(t, path(2_000_000, 50*time.Millisecond))
+	l := r.addLeg(settings, 1_500_000)
+	l.keyEvery = 90
+	r.run(90 * second)
+	l.trace("key-frames", "Key frames each 3 s, 1.5 of 2 Mbit/s")
+	lo, mean, _ := l.target(20*second, 90*second)
+	t.Logf("least %.0f, mean %.0f kbit/s, %d cuts", lo, mean, l.cc.Stats().Cuts)
+	if lo < 1000 || mean < 1350 {
+		t.Error("false over-use")
+	}
+}
+
+// TestSlowFeedback: the steps of Q2 and the squeeze of Q3 with feedback each
+// 250 ms, which is the least Chromium's receiver sends.
+func TestSlowFeedback(t *testing.T) {
+	r := squeeze(t)
+	l := r.addLeg(settings, sourceMax)
+	l.every = 250 * time.Millisecond
+	r.run(80 * second)
+	l.trace("slow-feedback", "Q3 with feedback each 250 ms")
+	_, before, _ := l.target(15*second, 30*second)
+	_, in, _ := l.target(40*second, 60*second)
+	up := l.firstAbove(60*second, 80*second, 1_500_000)
+	p95 := l.waitP95(func(at time.Duration) bool { return at > 5*second && at < 30*second || at > 35*second })
+	t.Logf("%.0f, then %.0f kbit/s, 1.5 Mbit/s after %v, queue p95 %v", before, in, up, p95)
+	if before < 1300 || in < 150 || in > 300 || up < 0 || up > 10*second || p95 > 150*time.Millisecond {
+		t.Error("too slow")
+	}
+}
+
+// TestStepsOfAMinute: 10, 1, 10 Mbit/s and 2.5, 0.5, 2.5, each for 60 s: the share of
+// capacity, as far as the source can use it.
+func TestStepsOfAMinute(t *testing.T) {
+	for name, rates := range map[string][]int64{"10-1-10": {10_000_000, 1_000_000, 10_000_000}, "2.5-0.5-2.5": {2_500_000, 500_000, 2_500_000}} {
+		t.Run(name, func(t *testing.T) {
+			l := phases(t, "steps-"+name, path(1, 25*time.Millisecond), rates, []time.Duration{60 * second, 60 * second, 60 * second})
+			var sent, could float64
+			l.during(0, 180*second, func(s sample) {
+				sent += s.sent
+				could += min(float64(s.capacity), sourceMax)
+			})
+			t.Logf("used %.0f %%", 100*sent/could)
+			if sent/could < 0.8 {
+				t.Error("too little")
+			}
+		})
+	}
+}

@@ -15,7 +15,11 @@ import (
 	"parley/internal/simnet"
 )
 
-var seedFlag = flag.Uint64("seed", 1, "seed of the simulated networks")
+var (
+	seedFlag = flag.Uint64("seed", 1, "seed of the simulated networks")
+	// Chromium's receiver tells each 50 to 250 ms, by the rate.
+	everyFlag = flag.Duration("feedback", 0, "least time between feedback messages, beyond the recorder's own")
+)
 
 const (
 	t0       = clock.Time(time.Second)
@@ -74,6 +78,10 @@ type leg struct {
 	feedback int
 	mute     func(at time.Duration) bool // feedback is lost
 	tcpSeen  int64
+	every    time.Duration // least time between feedback messages
+	fbAt     clock.Time
+	keyEvery int // frames, 0: none but the same size
+	frames   int
 	idle     time.Duration // sends nothing before
 }
 
@@ -111,7 +119,7 @@ func newRig(t *testing.T, cfg simnet.Config, steps ...simnet.Step) *rig {
 
 func (r *rig) addLeg(cfg bwe.Config, most bwe.Rate) *leg {
 	id := len(r.legs)
-	l := &leg{rig: r, id: id, cc: bwe.New(cfg), max: most, layer: -1, nextVid: t0, nextAud: t0, nextSamp: t0}
+	l := &leg{rig: r, id: id, every: *everyFlag, cc: bwe.New(cfg), max: most, layer: -1, nextVid: t0, nextAud: t0, nextSamp: t0}
 	l.fwd = r.net.Share(r.link, simnet.Endpoint(2*id))
 	l.back = r.net.Link(simnet.Endpoint(2*id+1), simnet.Config{Delay: r.link.Config().Delay})
 	l.cc.SetWanted(most)
@@ -165,7 +173,8 @@ func (l *leg) onFeedback(now clock.Time, p []byte) {
 }
 
 func (l *leg) tick(now clock.Time) clock.Time {
-	if due := l.rec.Due(); !due.IsZero() && due <= now+skew {
+	if due := l.rec.Due(); !due.IsZero() && due <= now+skew && now.Sub(l.fbAt) >= l.every {
+		l.fbAt = now
 		for more := true; more; {
 			l.fb, more = l.rec.Append(l.fb[:0], 1, 2)
 			if len(l.fb) > 0 && (l.mute == nil || !l.mute(now.Sub(t0))) {
@@ -185,7 +194,7 @@ func (l *leg) tick(now clock.Time) clock.Time {
 	}
 	next := clock.Earliest(clock.Earliest(l.nextVid, l.nextAud), clock.Earliest(l.wakeCC, l.nextSamp))
 	if due := l.rec.Due(); !due.IsZero() {
-		next = clock.Earliest(next, due-skew)
+		next = clock.Earliest(next, max(due-skew, l.fbAt.Add(l.every)))
 	}
 	return clock.Earliest(next, l.wakePace)
 }
@@ -218,6 +227,13 @@ func (l *leg) source(now clock.Time) {
 			continue
 		}
 		size := int(float64(rate.Of(frameEvery)) * (0.8 + 0.4*l.rig.rng.Float64()))
+		if l.frames++; l.keyEvery > 0 {
+			if l.frames%l.keyEvery == 0 {
+				size *= 6
+			} else {
+				size = size * (l.keyEvery - 6) / (l.keyEvery - 1)
+			}
+		}
 		for n := (size + mtu - 1) / mtu; n > 0; n-- {
 			l.queue = append(l.queue, size/((size+mtu-1)/mtu))
 		}
