@@ -154,6 +154,9 @@ type PublishParams struct {
 	Stream string   `json:"stream,omitempty"`
 	RIDs   []string `json:"rids,omitempty"` // simulcast, lowest first
 	Muted  bool     `json:"muted,omitempty"`
+	// Origin is the conference a source was first published in, told by the focus
+	// of another conference that brings it here; what began here is refused (482).
+	Origin string `json:"origin,omitempty"`
 }
 
 // PublishResult of track.publish. The m-section follows by media.offer.

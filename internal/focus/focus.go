@@ -77,6 +77,7 @@ type Focus struct {
 	cfg     Config
 	wg      sync.WaitGroup
 	users   atomic.Int64 // live participants of all rooms
+	loops   atomic.Uint64
 	stopped atomic.Bool
 	keep    keeper
 	phones  phones

@@ -30,16 +30,17 @@ type Snapshot struct {
 
 // Stats are counters of the focus for metrics.
 type Stats struct {
-	Conferences  int   // running
-	Participants int64 // live, of all conferences
-	Waiting      int   // requests and facts in all mailboxes
+	Conferences  int    // running
+	Participants int64  // live, of all conferences
+	Waiting      int    // requests and facts in all mailboxes
+	Loops        uint64 // joins and tracks refused because they came back (482)
 }
 
 // Stats returns a snapshot of the counters.
 func (f *Focus) Stats() Stats {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	st := Stats{Conferences: len(f.byID), Participants: f.users.Load()}
+	st := Stats{Conferences: len(f.byID), Participants: f.users.Load(), Loops: f.loops.Load()}
 	for _, r := range f.byID {
 		st.Waiting += r.box.len()
 	}

@@ -275,6 +275,9 @@ func (r *room) step(now clock.Time, c control.Command) (any, error) {
 	n := len(r.out.Effects)
 	res, err := r.m.Step(now, c, &r.out)
 	r.carry(now, r.out.Effects[n:])
+	if err != nil && fault.From(err).Code == 482 {
+		r.f.loops.Add(1)
+	}
 	return res, err
 }
 

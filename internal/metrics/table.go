@@ -6,6 +6,7 @@ var Table = []Metric{
 	{"parley_uptime_seconds", "Since the start.", Gauge, ""},
 	{"parley_conferences", "Conferences that run.", Gauge, ""},
 	{"parley_participants", "People with a live device.", Gauge, ""},
+	{"parley_loops_total", "Conferences and tracks refused because they came back to where they began (482).", Counter, ""},
 	{"parley_focus_waiting", "Requests and facts waiting in conferences' mailboxes.", Gauge, ""},
 	{"parley_sessions", "Signalling sessions, by state.", Gauge, "state"},
 	{"parley_sessions_total", "Signalling sessions: opened, resumed, resynced, expired, and frames refused for their rate (limited).", Counter, "event"},

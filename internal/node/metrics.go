@@ -15,6 +15,7 @@ func (n *Node) measure(v metrics.Values) {
 	f := n.focus.Stats()
 	v.Set("parley_conferences", "", float64(f.Conferences))
 	v.Set("parley_participants", "", float64(f.Participants))
+	v.Set("parley_loops_total", "", float64(f.Loops))
 	v.Set("parley_focus_waiting", "", float64(f.Waiting))
 	s := n.sessions.Stats()
 	v.Set("parley_sessions", "open", float64(s.Sessions-s.Suspended))

@@ -143,6 +143,31 @@ func TestRTM6_LoopIsFoundBySignalling(t *testing.T) {
 	}
 }
 
+// TestCMB5_TrackThatBeganHere: another conference's focus announces a source of
+// ours as coming from there; it is refused, by command and in a join.
+func TestCMB5_TrackThatBeganHere(t *testing.T) {
+	h := mixingHall(t)
+	h.join("ana", api.RoleOwner)
+	focus := caller("focus", api.RoleAttendee)
+	join := api.JoinParams{Device: "mcu", Kind: "focus", Cascade: &api.Cascade{Focus: "backstage", Path: []string{"conf_2"}}}
+	of := func(cid, origin string) api.PublishParams {
+		return api.PublishParams{CID: cid, Kind: "audio", Source: "microphone", Origin: origin}
+	}
+	id := string(h.m.Conference().ID)
+	bad := join
+	bad.Tracks = []api.PublishParams{of("x", id)}
+	if _, err := h.do(focus, api.ConferenceJoin, bad); err == nil || err.Code != 482 {
+		t.Fatalf("a join with a track of ours: %v", err)
+	}
+	h.must(focus, api.ConferenceJoin, join)
+	for _, origin := range []string{h.m.Conference().URI, id} {
+		if _, err := h.do(focus, api.TrackPublish, of("y", origin)); err == nil || err.Code != 482 {
+			t.Errorf("origin %q: %v", origin, err)
+		}
+	}
+	h.must(focus, api.TrackPublish, of("z", "conf_2"))
+}
+
 // TestMSH6_FourThenFive: the server orders the move at once, and lets the old
 // sessions be until their ends say that media flows, or ten seconds.
 func TestMSH6_FourThenFive(t *testing.T) {

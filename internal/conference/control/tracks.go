@@ -67,6 +67,10 @@ func (x *tracks) check(role api.Role, replaced *model.Device, have []*model.Trac
 		return errBadParams("cid")
 	case p.Stream != "" && !validToken(p.Stream):
 		return errBadParams("stream")
+	case p.Origin != "" && !validToken(p.Origin):
+		return errBadParams("origin")
+	case p.Origin != "" && (p.Origin == x.m.conf.URI || p.Origin == string(x.m.conf.ID)): // check CMB-5
+		return fault.New(482, "loop", "this source began here")
 	case len(p.RIDs) > maxRIDs || slices.ContainsFunc(p.RIDs, func(r string) bool { return !ids.ValidName(r) }):
 		return errBadParams("rids")
 	case !x.m.cfg.Policy.MayPublish(role, source):
