@@ -97,7 +97,12 @@ func (c *Controller) TrackRTP() { c.history.TrackRTP() }
 
 // SetWanted tells what the leg would use if it could; beyond it nothing is
 // probed. 0 means Max.
-func (c *Controller) SetWanted(r Rate) { c.wanted = r }
+func (c *Controller) SetWanted(r Rate) {
+	if r > c.wanted && c.wanted > 0 {
+		c.probes.soon = true
+	}
+	c.wanted = r
+}
 
 func (c *Controller) limit() Rate {
 	l := c.cfg.Max

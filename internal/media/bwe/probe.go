@@ -25,6 +25,8 @@ const (
 	// estimate. Growth of 8 % a second takes half a minute to find eight times
 	// the rate; a probe each 5 s finds it within ten (scenario Q3).
 	probeEvery = 5 * time.Second
+	probeSoon  = time.Second            // the same when more is wanted than before
+	probeAsk   = 100 * time.Millisecond // between looks whether one may be sent
 	// probeCalm: no probe so soon after a cut, nor into a standing queue,
 	// where other flows' packets would answer for ours.
 	probeCalm  = 2 * time.Second
@@ -75,6 +77,7 @@ type prober struct {
 	started  bool
 	goOn     Rate // a result above makes it go on; 0: none awaited
 	goOnTill clock.Time
+	soon     bool       // more is wanted than before
 	last     clock.Time // when the last probe was made
 	fell     Rate       // rate before a fall, to be tried again
 	fellAt   clock.Time
@@ -197,7 +200,7 @@ func (p *prober) try(now clock.Time, rate, present, limit Rate) {
 
 // start makes the first two probes.
 func (p *prober) start(now clock.Time, rate, limit Rate) {
-	p.started = true
+	p.started, p.last = true, now
 	if rate >= limit {
 		return
 	}
@@ -222,18 +225,21 @@ func (p *prober) fall(now clock.Time, from, to Rate) {
 func (p *prober) tick(now clock.Time, rate, limit Rate, calm bool) clock.Time {
 	if !p.started {
 		p.start(now, rate, limit)
-		return p.last.Add(probeEvery)
+		return now.Add(probeAsk)
 	}
 	if p.fell > 0 && now.Sub(p.fellAt) > dropWithin {
 		p.fell = 0
 	}
 	due := p.last.Add(probeEvery)
+	if p.soon {
+		due = p.last.Add(probeSoon)
+	}
 	if p.fell > 0 && p.fell > rate {
 		due = clock.Earliest(due, p.fellAt.Add(probeCalm))
 	}
 	switch {
 	case rate >= limit || now.Before(due):
-		return max(due, now.Add(100*time.Millisecond))
+		return max(due, now.Add(probeAsk))
 	case !calm:
 		return now.Add(100 * time.Millisecond)
 	case p.fell > rate:
@@ -242,5 +248,6 @@ func (p *prober) tick(now clock.Time, rate, limit Rate, calm bool) clock.Time {
 	default:
 		p.try(now, Rate(probeNext*float64(rate)), rate, limit)
 	}
-	return p.last.Add(probeEvery)
+	p.soon = false
+	return max(p.last.Add(probeEvery), now.Add(probeAsk))
 }

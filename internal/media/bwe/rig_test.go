@@ -82,6 +82,7 @@ type leg struct {
 	fbAt     clock.Time
 	keyEvery int // frames, 0: none but the same size
 	frames   int
+	onSample func(d time.Duration)
 	idle     time.Duration // sends nothing before
 }
 
@@ -190,6 +191,9 @@ func (l *leg) tick(now clock.Time) clock.Time {
 	l.drain(now)
 	if now >= l.nextSamp {
 		l.sample(now)
+		if l.onSample != nil {
+			l.onSample(now.Sub(t0))
+		}
 		l.nextSamp = now.Add(sampleEvery)
 	}
 	next := clock.Earliest(clock.Earliest(l.nextVid, l.nextAud), clock.Earliest(l.wakeCC, l.nextSamp))
