@@ -163,6 +163,11 @@ describe("topologies in Chromium", { timeout: 240_000 }, () => {
     await smooth("one leg to the mixer", one, all);
     assert.equal((await flow(cem)).manner, "sfu", "Cem's leg is as it was");
     await smooth("one leg back", all, one);
+    await choose(ana, "Whoever speaks");
+    await bo.page.locator('.tile[data-kind="slot"][aria-label="Ana"]').waitFor(); // by the name of who is seen
+    await choose(ana, "Automatic");
+    await bo.page.locator('.tile[data-kind="slot"]').waitFor({ state: "detached" });
+    await manner(bo, "sfu", "server");
     assert.deepEqual([await self(ana), await self(bo)], before3, "nobody has joined again");
     await ana.press("Close");
   });
