@@ -32,10 +32,10 @@ func (i id) String() string {
 type proof struct{ dir, test string }
 
 var (
-	testFunc = regexp.MustCompile(`(?m)^func (Test[A-Z]+[0-9]+_\w*)\(\w+ \*testing\.T\)`)
-	webTest  = regexp.MustCompile(`(?m)^\s*test\("((?:[A-Z]+-?[0-9]+(?:, )?)+): ([^"]+)"`)
-	webPart  = regexp.MustCompile(`^([A-Z]+)-?([0-9]+)$`)
-	part     = regexp.MustCompile(`^([A-Z]+)([0-9]+)$`)
+	testFunc = regexp.MustCompile(`(?m)^func (Test(?:B2B|[A-Z]+)[0-9]+_\w*)\(\w+ \*testing\.T\)`)
+	webTest  = regexp.MustCompile(`(?m)^\s*test\("((?:(?:B2B|[A-Z]+)-?[0-9]+(?:, )?)+): ([^"]+)"`)
+	webPart  = regexp.MustCompile(`^(B2B|[A-Z]+)-?([0-9]+)$`)
+	part     = regexp.MustCompile(`^(B2B|[A-Z]+)([0-9]+)$`)
 	only     = regexp.MustCompile(`^[0-9]+$`)
 )
 
@@ -117,7 +117,7 @@ func scanWeb(found map[id][]proof, dir string, b []byte) {
 // expand reads a list of checks: one or more to a line, "SFM-1..7" for a range,
 // comments after #.
 func expand(list string) (want []id, err error) {
-	item := regexp.MustCompile(`^([A-Z]+)-?([0-9]+)(?:\.\.([0-9]+))?$`)
+	item := regexp.MustCompile(`^(B2B|[A-Z]+)-?([0-9]+)(?:\.\.([0-9]+))?$`)
 	for line := range strings.Lines(list) {
 		line, _, _ = strings.Cut(line, "#")
 		for _, w := range strings.Fields(line) {
