@@ -53,7 +53,7 @@ const regions = async (colours) => {
   const ctx = canvas.getContext("2d");
   ctx.drawImage(v, 0, 0);
   const { data, width, height } = ctx.getImageData(0, 0, canvas.width, canvas.height);
-  const found = colours.map(() => ({ n: 0, x0: width, y0: height, x1: 0, y1: 0 }));
+  const found = colours.map(() => ({ n: 0, xs: [], ys: [] }));
   for (let y = 0; y < height; y += 2) {
     for (let x = 0; x < width; x += 2) {
       const at = 4 * (y * width + x);
@@ -61,8 +61,20 @@ const regions = async (colours) => {
       if (i < 0) continue;
       const f = found[i];
       f.n += 4;
-      [f.x0, f.y0, f.x1, f.y1] = [Math.min(f.x0, x), Math.min(f.y0, y), Math.max(f.x1, x + 2), Math.max(f.y1, y + 2)];
+      f.xs.push(x);
+      f.ys.push(y);
     }
+  }
+  // Its edges, but for the odd pixel that the codec put elsewhere.
+  const edges = (list) => {
+    list.sort((a, b) => a - b);
+    return [list[Math.floor(0.005 * list.length)] ?? 0, (list[Math.floor(0.995 * list.length)] ?? 0) + 2];
+  };
+  for (const f of found) {
+    [f.x0, f.x1] = edges(f.xs);
+    [f.y0, f.y1] = edges(f.ys);
+    delete f.xs;
+    delete f.ys;
   }
   // Letters: light pixels in the lower left of a tile.
   for (const f of found) {
@@ -108,9 +120,10 @@ describe("the composed picture", { timeout: 180_000 }, () => {
       const r = await ana.page.evaluate(regions, colours);
       if (!r) throw new Error("no composed picture yet");
       const share = r.found.map((f) => f.n / (r.width * r.height));
-      if (share.every((s) => s > 0.06)) return r;
+      const size = r.found.map((f) => (f.x1 - f.x0) * (f.y1 - f.y0));
+      if (share.every((s) => s > 0.06) && Math.max(...size) < 1.3 * Math.min(...size)) return r; // nothing moves any more
       writeFileSync(join(results, "composed.png"), Buffer.from(r.png.split(",")[1], "base64"));
-      throw new Error(`shares of the picture: ${share.map((s) => s.toFixed(3))}`);
+      throw new Error(`shares of the picture: ${share.map((s) => s.toFixed(3))}, sizes: ${size}`);
     }, "all five are in the picture", 60_000, 500);
     writeFileSync(join(results, "composed.png"), Buffer.from(seen.png.split(",")[1], "base64"));
     console.log(`    ${seen.width}x${seen.height}: ${seen.found.map((f, i) => `${people[i].name} ${f.x0},${f.y0}–${f.x1},${f.y1}`).join("; ")}`);
@@ -120,8 +133,6 @@ describe("the composed picture", { timeout: 180_000 }, () => {
     const centre = seen.found.map((f) => ({ x: (f.x0 + f.x1) / 2, y: (f.y0 + f.y1) / 2 }));
     const order = [0, 1, 2, 3, 4].sort((a, b) => (Math.abs(centre[a].y - centre[b].y) > seen.height / 8 ? centre[a].y - centre[b].y : centre[a].x - centre[b].x));
     assert.deepEqual(order, [0, 1, 2, 3, 4]);
-    const size = seen.found.map((f) => (f.x1 - f.x0) * (f.y1 - f.y0));
-    assert.ok(Math.max(...size) < 1.3 * Math.min(...size), `sizes: ${size}`);
     for (const [i, a] of seen.found.entries()) {
       for (const b of seen.found.slice(i + 1)) assert.ok(a.x1 <= b.x0 + 8 || b.x1 <= a.x0 + 8 || a.y1 <= b.y0 + 8 || b.y1 <= a.y0 + 8, "tiles lie beside each other");
       assert.ok(a.letters > 8, `${people[i].name}'s name: ${a.letters} light pixels`);
