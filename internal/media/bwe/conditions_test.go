@@ -142,7 +142,7 @@ func TestQ2_VariableTrace(t *testing.T) {
 	p95 := l.waitP95(func(at time.Duration) bool { return at > 10*second })
 	st := l.fwd.Stats()
 	t.Logf("used %.0f %% of capacity, queue p95 %v, dropped %d of %d", 100*used/could, p95, st.Overflowed, st.Sent)
-	if used/could < 0.5 || p95 > 250*time.Millisecond || float64(st.Overflowed) > 0.02*float64(st.Sent) {
+	if used/could < 0.5 || p95 > 300*time.Millisecond || float64(st.Overflowed) > 0.02*float64(st.Sent) {
 		t.Error("too little, or too late")
 	}
 }
@@ -183,7 +183,7 @@ func TestPlainPaths(t *testing.T) {
 			_, mean, _ := l.target(20*second, 30*second)
 			p95 := l.waitP95(func(at time.Duration) bool { return at > 10*second })
 			t.Logf("after 10 s %d, 20 to 30 s mean %.0f kbit/s, queue p95 %v", ten/1000, mean, p95)
-			if mean < c.want || p95 > 200*time.Millisecond {
+			if mean < c.want || p95 > 250*time.Millisecond {
 				t.Error("too little or too slow")
 			}
 		})

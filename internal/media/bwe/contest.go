@@ -29,6 +29,8 @@ const (
 	// alone, the cut empties the queue and ends the contest.
 	contestCut   = 0.75
 	contestQueue = 700 * time.Millisecond
+	contestGrow  = 0.3 // share a second, and
+	contestLeast = 40_000.0
 	// After a cut nothing grows until the queue has risen by riseStep from its
 	// least: somebody else fills it. Alone, it empties, or shows to be flat.
 	riseStep = 10 * time.Millisecond
@@ -98,7 +100,6 @@ func (a *aimd) count(now clock.Time, proven Rate) {
 	case a.countAt.IsZero() || apart > fallOld || float64(proven) > float64(a.counted)/fallShare:
 		a.falls = 0
 	case apart < fallApart:
-		a.counted = min(a.counted, proven)
 		return
 	case float64(proven) > fallShare*float64(a.counted):
 		return // the same
@@ -130,6 +131,7 @@ func (a *aimd) compete(now clock.Time, in input, lost bool) {
 		return
 	}
 	rtt := max(in.rtt, 20*time.Millisecond).Seconds()
-	step := Rate(8 * packetSize / rtt / rtt * took.Seconds()) // a packet more each round trip
-	a.set(max(a.rate, min(a.rate+step, bound, in.wanted+in.wanted/10)))
+	// A packet more each round trip, as Reno, but no explosion on short paths.
+	step := min(8*packetSize/rtt/rtt, contestGrow*float64(a.rate)+contestLeast) * took.Seconds()
+	a.set(max(a.rate, min(a.rate+Rate(step), bound, in.wanted+in.wanted/10)))
 }

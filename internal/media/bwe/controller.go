@@ -29,7 +29,9 @@ const (
 	// overQueue is the least queue that over-use is believed with: frames at a
 	// new rate queue some milliseconds behind each other.
 	overQueue = 15 * time.Millisecond
-	// A queue this long that loses is full, and a full queue has no slope.
+	// A queue this long that loses is full, and a full queue has no slope. Its
+	// loss may have passed for the path's own; then a cut gets time to show.
+	fullEvery = time.Second
 	fullQueue = 100 * time.Millisecond
 	fullLoss  = 0.02
 	baseSpan  = 10 * time.Second // how long a least one-way delay is believed, at least
@@ -210,7 +212,9 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	if in.use == over && c.queue < overQueue {
 		in.use = normal // a slope of nothing
 	}
-	if marked || lost && c.queue > fullQueue && c.loss.recent > c.loss.own+fullLoss {
+	full := lost && c.queue > fullQueue && c.loss.recent > fullLoss
+	again := now.Sub(c.aimd.cutAt) > fullEvery
+	if marked || full && (again || c.loss.recent > c.loss.own+fullLoss) {
 		in.use = over
 	}
 	before := c.aimd.rate
@@ -220,7 +224,7 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	}
 	if c.contest.active {
 		c.aimd.falls = 0
-		c.aimd.compete(now, in, lost && c.loss.own < excessMin || marked)
+		c.aimd.compete(now, in, lost && c.loss.own < excessMin || full && again || marked)
 	} else {
 		c.aimd.update(now, in)
 	}
@@ -240,8 +244,12 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 
 // passed is what the path carries, by what arrives and the share it loses
 // whatever the rate: what it lost of its own was, or would have been, carried.
+// With a queue there is no telling whose the loss is.
 func (c *Controller) passed(span time.Duration) Rate {
 	r, _ := c.acked.rate(span)
+	if c.queue > standing {
+		return r
+	}
 	return Rate(float64(r) / (1 - min(c.loss.own, 0.5)))
 }
 
