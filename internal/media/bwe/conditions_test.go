@@ -156,7 +156,7 @@ func TestQ2_WithJitter(t *testing.T) {
 	var end time.Duration
 	for i, d := range []time.Duration{40 * second, 20 * second, 20 * second, 20 * second} {
 		end += d
-		l.band(end, 0.85*float64(rates[i])/kbit, 0.25*float64(rates[i])/kbit)
+		l.band(end, 0.85*float64(rates[i])/kbit, 0.3*float64(rates[i])/kbit)
 	}
 }
 

@@ -97,10 +97,12 @@ func (c *contest) busy(now clock.Time, queue time.Duration, cut bool) bool {
 func (a *aimd) count(now clock.Time, proven Rate) {
 	apart := now.Sub(a.countAt)
 	switch {
-	case a.countAt.IsZero() || apart > fallOld || float64(proven) > float64(a.counted)/fallShare:
+	case a.countAt.IsZero() || apart > fallOld:
 		a.falls = 0
 	case apart < fallApart:
 		return
+	case float64(proven) > float64(a.counted)/fallShare:
+		a.falls = 0
 	case float64(proven) > fallShare*float64(a.counted):
 		return // the same
 	default:
