@@ -14,10 +14,10 @@ import (
 const Slot = 20 * time.Millisecond
 
 // Half is the audio or the video half of a conference's mixer. All methods are
-// called from the room's one goroutine and return soon (audio is mixed on the
-// same goroutine: a slow half makes late slots); work that takes longer than a
-// millisecond goes to goroutines of the half's own. Close may be called from
-// anywhere, once, after the last other call; it waits for those goroutines.
+// called from one goroutine, which for video is not the room's, so that sound
+// waits for no picture, and return soon; work that takes longer than a millisecond
+// goes to goroutines of the half's own. Close is called once, after the last
+// other call; it waits for those goroutines.
 type Half interface {
 	// SetRoom tells all sources and speakers, of both kinds, replacing what was told.
 	SetRoom(now clock.Time, room plane.MixRoom)

@@ -99,6 +99,8 @@ type link struct {
 	scratch []byte                         //
 
 	batch gathered // belongs to the room's goroutine
+
+	pics sync.Map // SSRCs of inputs that are pictures; read for each packet, without mu
 }
 
 // gathered is what the audio half made in this slot.
@@ -212,6 +214,9 @@ func (l *link) addLocked(w Want) *input {
 	in.sec = ln.put(sec)
 	ln.ins++
 	l.ins[in.track], l.bySSRC[in.ssrc] = in, in
+	if in.kind == plane.Video {
+		l.pics.Store(in.ssrc, true)
+	}
 	return in
 }
 
@@ -234,6 +239,7 @@ func (l *link) dropLocked(t ids.Track) {
 	l.s.cfg.Plane.Unsubscribe(in.sub)
 	delete(l.ins, t)
 	delete(l.bySSRC, in.ssrc)
+	l.pics.Delete(in.ssrc)
 	in.lane.take(in.sec)
 	in.lane.ins--
 }
@@ -306,6 +312,12 @@ func (l *link) ssrcLocked() uint32 {
 			return n
 		}
 	}
+}
+
+// shows tells whether an SSRC carries pictures.
+func (l *link) shows(ssrc uint32) bool {
+	_, ok := l.pics.Load(ssrc)
+	return ok
 }
 
 // input tells whose packets an SSRC carries.

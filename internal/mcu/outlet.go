@@ -101,12 +101,13 @@ func (l *link) kindOf(t ids.Track) (plane.Kind, bool) {
 	return 0, false
 }
 
-// impatient tells whether packets are wanted before the next slot.
+// impatient tells whether packets are wanted before the next slot: where sound
+// is translated.
 func (l *link) impatient() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, x := range l.outs {
-		if x.o.Kind == plane.Video || x.o.Only != "" {
+		if x.o.Kind == plane.Audio && x.o.Only != "" {
 			return true
 		}
 	}
@@ -253,17 +254,19 @@ func (x *outlet) sender(now clock.Time, a clock.Anchor) rtcp.SenderInfo {
 }
 
 // snapshot keeps stats where any goroutine may read them.
-func (l *link) snapshot(of func(plane.Kind, ids.Track) (plane.MixStats, bool)) {
+func (l *link) snapshot(k plane.Kind, of func(ids.Track) (plane.MixStats, bool)) {
 	l.mu.Lock()
-	list := make([]named, 0, len(l.outs))
+	list := make([]ids.Track, 0, len(l.outs))
 	for t, x := range l.outs {
-		list = append(list, named{x.o.Kind, t})
+		if x.o.Kind == k {
+			list = append(list, t)
+		}
 	}
 	l.mu.Unlock()
-	for _, n := range list {
-		s, ok := of(n.kind, n.track)
+	for _, t := range list {
+		s, ok := of(t)
 		l.mu.Lock()
-		if x := l.outs[n.track]; x != nil {
+		if x := l.outs[t]; x != nil {
 			x.stats, x.known = s, ok
 		}
 		l.mu.Unlock()

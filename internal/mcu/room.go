@@ -31,21 +31,15 @@ type room struct {
 	s     *Server
 	conf  ids.Conference
 	link  *link
-	wake  chan struct{}
 	over  chan struct{}
 	ended sync.Once
-	eager atomic.Bool // packets are wanted at once, not at the next slot
-
-	mu    sync.Mutex
-	bytes []byte             // guarded by mu: packets that arrived, end to end
-	items []item             // guarded by mu
-	todo  []func(clock.Time) // guarded by mu
+	eager atomic.Bool              // packets are wanted at once, not at the next slot
+	in    inbox                    // of the room's goroutine
+	seen  inbox                    // packets of pictures, which the room's goroutine does not touch
+	pics  atomic.Pointer[pictures] // who takes them
 
 	// The rest belongs to the goroutine.
 	halves   [2]Half // audio, video; nil until needed
-	spareB   []byte
-	spareI   []item
-	spareT   []func(clock.Time)
 	info     plane.MixRoom
 	next     clock.Time // the next slot is due
 	reports  clock.Time
@@ -54,56 +48,44 @@ type room struct {
 	finished bool
 }
 
-// item is one packet in bytes.
-type item struct {
-	at       clock.Time
-	off, end int
-}
-
 func newRoom(s *Server, conf ids.Conference) *room {
-	r := &room{s: s, conf: conf, wake: make(chan struct{}, 1), over: make(chan struct{})}
+	r := &room{s: s, conf: conf, over: make(chan struct{}), in: newInbox(), seen: newInbox()}
 	r.link = newLink(s, r)
 	return r
 }
 
-// post hands something to the goroutine.
-func (r *room) post(f func(clock.Time)) {
-	r.mu.Lock()
-	r.todo = append(r.todo, f)
-	r.mu.Unlock()
-	r.knock()
-}
-
-func (r *room) knock() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
-
-// HandleInside implements plane.Inside.
+// HandleInside implements plane.Inside. Pictures and the rest go different ways
+// from here on. A picture's taker is woken by its last packet only.
 func (r *room) HandleInside(packets [][]byte) {
 	now := r.s.cfg.Now()
 	lost := uint64(0)
-	r.mu.Lock()
+	whole, other := false, false
 	for _, p := range packets {
-		if len(r.bytes)+len(p) > inboxMax {
-			lost++
-			continue
+		box := &r.in
+		if len(p) >= 12 && !rtcp.Mux(p) && r.link.shows(be32(p[8:])) {
+			box = &r.seen
+			whole = whole || p[1]&0x80 != 0
+		} else {
+			other = true
 		}
-		off := len(r.bytes)
-		r.bytes = append(r.bytes, p...)
-		r.items = append(r.items, item{now, off, len(r.bytes)})
+		box.mu.Lock()
+		if !box.put(now, p) {
+			lost++
+		}
+		box.mu.Unlock()
 	}
-	r.mu.Unlock()
 	r.s.count.dropped.Add(lost)
-	if r.eager.Load() {
-		r.knock()
+	if other && r.eager.Load() {
+		r.in.knock()
+	}
+	if p := r.pics.Load(); whole && p != nil {
+		p.box.knock()
 	}
 }
 
 // run is the room's goroutine.
 func (r *room) run() {
+	defer r.s.stepAhead()()
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
@@ -111,7 +93,7 @@ func (r *room) run() {
 		case <-r.over:
 			r.finish()
 			return
-		case <-r.wake:
+		case <-r.in.wake:
 		case <-t.C:
 		}
 		now := r.s.cfg.Now()
@@ -148,7 +130,7 @@ func (r *room) turn(now clock.Time) clock.Time {
 	if now >= r.reports {
 		r.reports = now.Add(reportEvery)
 		r.link.report(now)
-		r.takeStats()
+		r.takeStats(plane.Audio, r.halves[0])
 	}
 	if now >= r.survey {
 		r.survey = now.Add(surveyEvery)
@@ -168,19 +150,7 @@ func (r *room) slotDone(late bool) {
 
 // drain takes what was posted, then what arrived.
 func (r *room) drain(now clock.Time) {
-	r.mu.Lock()
-	r.bytes, r.spareB = r.spareB[:0], r.bytes
-	r.items, r.spareI = r.spareI[:0], r.items
-	r.todo, r.spareT = r.spareT[:0], r.todo
-	r.mu.Unlock()
-	for i, f := range r.spareT {
-		f(now)
-		r.spareT[i] = nil
-	}
-	for _, it := range r.spareI {
-		r.take(it.at, r.spareB[it.off:it.end])
-	}
-	r.s.count.packetsIn.Add(uint64(len(r.spareI)))
+	r.s.count.packetsIn.Add(uint64(r.in.drain(now, r.take)))
 }
 
 // take handles one packet of the inside link.
@@ -210,15 +180,28 @@ func (r *room) half(k plane.Kind) Half {
 		if m == nil {
 			return nil
 		}
-		r.halves[i] = m.New(HalfConfig{Conf: r.conf, Host: host{r}, Now: r.s.cfg.Now, Log: r.s.cfg.Log.With("conf", r.conf)})
+		h := m.New(HalfConfig{Conf: r.conf, Host: host{r}, Now: r.s.cfg.Now, Log: r.s.cfg.Log.With("conf", r.conf)})
+		if k == plane.Video {
+			h = r.ownGoroutine(h)
+		}
+		r.halves[i] = h
 		r.halves[i].SetRoom(r.s.cfg.Now(), r.info)
 	}
 	return r.halves[i]
 }
 
+func (r *room) ownGoroutine(h Half) Half {
+	p := newPictures(r, h)
+	r.pics.Store(p)
+	if !r.s.cfg.manual {
+		r.s.done.Go(p.run) // the room's own goroutine is counted still
+	}
+	return p
+}
+
 func (r *room) setRoom(m plane.MixRoom) {
 	m = r.link.setRoom(m)
-	r.post(func(now clock.Time) {
+	r.in.post(func(now clock.Time) {
 		r.info = m
 		for _, h := range r.halves {
 			if h != nil {
@@ -237,11 +220,11 @@ func (r *room) start(o plane.MixOutput) error {
 	if err != nil {
 		return err
 	}
-	if o.Kind == plane.Video || o.Only != "" {
+	if o.Kind == plane.Audio && o.Only != "" {
 		r.eager.Store(true)
 	}
 	answer := make(chan error, 1)
-	r.post(func(now clock.Time) { answer <- r.doStart(now, out) })
+	r.in.post(func(now clock.Time) { r.doStart(now, out, func(err error) { answer <- err }) })
 	if !fresh || o.Kind != plane.Video {
 		return nil
 	}
@@ -257,17 +240,24 @@ func (r *room) start(o plane.MixOutput) error {
 }
 
 // doStart starts an output in its half; what a half refuses is withdrawn.
-func (r *room) doStart(now clock.Time, out Output) error {
+func (r *room) doStart(now clock.Time, out Output, done func(error)) {
 	h := r.half(out.Kind)
 	if h == nil || r.finished {
-		return nil
+		done(nil)
+		return
 	}
-	err := h.Start(now, out)
-	if err != nil {
-		r.s.cfg.Log.Warn("mixer output not started", "conf", r.conf, "track", out.Track, "err", err)
-		r.link.unpublish(out.Track)
+	began := func(err error) {
+		if err != nil {
+			r.s.cfg.Log.Warn("mixer output not started", "conf", r.conf, "track", out.Track, "err", err)
+			r.link.unpublish(out.Track)
+		}
+		done(err)
 	}
-	return err
+	if p, ok := h.(*pictures); ok {
+		p.start(out, began)
+		return
+	}
+	began(h.Start(now, out))
 }
 
 func (r *room) stop(t ids.Track) {
@@ -275,7 +265,7 @@ func (r *room) stop(t ids.Track) {
 	if !ok {
 		return
 	}
-	r.post(func(clock.Time) {
+	r.in.post(func(clock.Time) {
 		if h := r.halves[kind-plane.Audio]; h != nil {
 			h.Stop(t)
 		}
@@ -283,10 +273,10 @@ func (r *room) stop(t ids.Track) {
 	})
 }
 
-// takeStats keeps the outputs' figures for whoever asks.
-func (r *room) takeStats() {
-	r.link.snapshot(func(k plane.Kind, t ids.Track) (s plane.MixStats, ok bool) {
-		if h := r.halves[k-plane.Audio]; h != nil {
+// takeStats keeps the outputs' figures of a kind for whoever asks.
+func (r *room) takeStats(k plane.Kind, h Half) {
+	r.link.snapshot(k, func(t ids.Track) (s plane.MixStats, ok bool) {
+		if h != nil {
 			s, ok = h.Stats(t)
 		}
 		s.Late = r.late.Load()

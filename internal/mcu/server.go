@@ -37,6 +37,7 @@ type Server struct {
 	audio Maker
 	load  load
 	count counters
+	ahead atomic.Int64 // goroutines on threads of their own
 
 	mu     sync.Mutex
 	rooms  map[ids.Conference]*room // guarded by mu
