@@ -105,7 +105,7 @@ func newPictureHouse(t *testing.T) *mixHouse {
 	done := make(chan error, 1)
 	go func() { done <- pool.Run(ctx) }()
 	h := &mixHouse{Pool: pool, t: t, lib: codec.Open(codec.Options{}), room: plane.MixRoom{Conf: mixConf, CNAME: "the-mixer"}}
-	h.mix = mcu.New(mcu.Config{Plane: pool, Wires: pool, Now: clk.Now, Anchor: clk.Anchor(), Codecs: h.lib, Video: videomix.NewMaker(videomix.Config{})})
+	h.mix = mcu.New(mcu.Config{Plane: pool, Wires: pool, Now: clk.Now, Anchor: clk.Anchor(), Codecs: h.lib, Video: videomix.NewMaker(videomix.Config{Nice: 5})})
 	t.Cleanup(func() {
 		h.mix.Close()
 		cancel()

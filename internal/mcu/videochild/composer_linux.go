@@ -50,6 +50,9 @@ type message struct {
 // queueLen is more than a composer can be told in a second; beyond it hangs.
 const queueLen = 512
 
+// composerPatience is for a composer that says nothing; it speaks every second.
+const composerPatience = 4 * time.Second
+
 // NewComposer starts a composer.
 func NewComposer(set Settings, events ComposerEvents) *Composer {
 	c := &Composer{set: set, events: events, quit: make(chan struct{}), films: map[uint32]*Film{}}
@@ -193,9 +196,14 @@ func (c *Composer) watch(p *process) error {
 			return p.err
 		case <-t.C:
 			c.mu.Lock()
-			hung := c.full || time.Since(c.seen) > 4*time.Second // it speaks every second
+			full, wait := c.full, time.Since(c.seen)
 			c.mu.Unlock()
-			if hung {
+			hung := wait > composerPatience
+			if hung && wait < 5*composerPatience { // it may have got no processor
+				_, ready := p.used()
+				hung = !ready
+			}
+			if hung || full {
 				return errHung
 			}
 		}

@@ -35,6 +35,9 @@ type DecoderEvents struct {
 const (
 	inFlight = 8                      // units given to the process and not answered
 	hangTime = 800 * time.Millisecond // for one unit; then the process is ended
+	// starveTime is the same for a process that would run, had it a processor: it
+	// comes after everybody else, and starting another one would not help.
+	starveTime = 6 * time.Second
 )
 
 var errHung = errors.New("videochild: no answer in time")
@@ -56,7 +59,9 @@ type Decoder struct {
 	rest   []byte // of a unit, that the socket did not take yet
 	queue  [][]byte
 	count  uint32
-	oldest time.Time // when the first unanswered unit was given
+	oldest time.Time     // when the first unanswered unit was given
+	since  time.Time     // the unit that used is about
+	used   time.Duration // processor time of the process when that one was overdue
 	open   int
 	hung   bool
 	in     []byte // of a result not yet whole
@@ -126,7 +131,7 @@ func (d *Decoder) Poll() {
 	if d.proc != nil {
 		d.flush()
 		d.fetch()
-		if d.open > 0 && !d.hung && time.Since(d.oldest) > hangTime {
+		if d.open > 0 && !d.hung && d.silent() {
 			d.hung = true
 			_ = d.proc.cmd.Process.Kill()
 		}
@@ -136,6 +141,20 @@ func (d *Decoder) Poll() {
 	for _, r := range got {
 		d.events.Result(r)
 	}
+}
+
+// silent tells that the process owes an answer for too long; with d.mu held. One
+// that waits for a processor is judged by what it got of it.
+func (d *Decoder) silent() bool {
+	wait := time.Since(d.oldest)
+	if wait <= hangTime || wait > starveTime {
+		return wait > hangTime
+	}
+	used, ready := d.proc.used()
+	if d.since != d.oldest {
+		d.since, d.used = d.oldest, used
+	}
+	return !ready || used-d.used > hangTime/4
 }
 
 // fetch reads without waiting; with d.mu held.

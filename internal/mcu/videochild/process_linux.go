@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -64,6 +65,26 @@ func start(nice int, role string, film *Film) (*process, error) {
 func (p *process) stop() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
+}
+
+// used is how much processor time the worker has had, and whether one of its
+// threads is running or waits for a processor.
+func (p *process) used() (cpu time.Duration, ready bool) {
+	dir := "/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/task/"
+	tasks, _ := os.ReadDir(dir)
+	for _, t := range tasks {
+		b, err := os.ReadFile(dir + t.Name() + "/stat")
+		_, rest, ok := strings.Cut(string(b), ") ") // the name may have anything in it
+		f := strings.Fields(rest)
+		if err != nil || !ok || len(f) < 13 {
+			continue
+		}
+		user, _ := strconv.ParseInt(f[11], 10, 64)
+		system, _ := strconv.ParseInt(f[12], 10, 64)
+		cpu += time.Duration(user+system) * (time.Second / 100) // USER_HZ
+		ready = ready || f[0] == "R"
+	}
+	return cpu, ready
 }
 
 // backoff is how long to wait before the next start: at once after a first

@@ -25,6 +25,9 @@ const (
 	filmFD    = 4
 )
 
+// idleNice is the niceness from which on a worker is in the class of the idle.
+const idleNice = 19
+
 // The hook runs before main, so that every binary that can start workers is one,
 // test binaries included: a worker started from a binary that does not know the
 // argument would be a second server, or a second test run.
@@ -108,7 +111,8 @@ func confine(files uint64, memory uint64) {
 }
 
 // nice lowers the priority of all threads there are; new ones inherit it. Linux
-// keeps it per thread.
+// keeps it per thread. From idleNice on they get what nobody else wants: a thread
+// of the server that wakes does not wait for one of these (M3).
 func nice() {
 	prio, _ := strconv.Atoi(os.Getenv("PARLEY_VIDEO_NICE"))
 	tasks, err := os.ReadDir("/proc/self/task")
@@ -116,8 +120,13 @@ func nice() {
 		return
 	}
 	for _, t := range tasks {
-		if id, err := strconv.Atoi(t.Name()); err == nil {
-			_ = unix.Setpriority(unix.PRIO_PROCESS, id, prio)
+		id, err := strconv.Atoi(t.Name())
+		if err != nil {
+			continue
+		}
+		_ = unix.Setpriority(unix.PRIO_PROCESS, id, prio)
+		if prio >= idleNice {
+			_ = unix.SchedSetAttr(id, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE, Nice: int32(prio)}, 0)
 		}
 	}
 }

@@ -14,7 +14,9 @@ import (
 
 // Config of video mixing.
 type Config struct {
-	Nice int // of the processes, below the server's priority; 0: 5
+	// Nice of the processes, below the server's priority; 0: 19, at which they run
+	// in the scheduler's idle class, after everything else.
+	Nice int
 	// MaxWidth and MaxHeight are the largest picture decoded, either way round;
 	// 0: 1920 × 1088. What claims more is refused before anything is allocated.
 	MaxWidth, MaxHeight int
@@ -29,7 +31,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.Nice == 0 {
-		c.Nice = 5
+		c.Nice = 19
 	}
 	if c.MaxWidth == 0 {
 		c.MaxWidth = 1920
