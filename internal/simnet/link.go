@@ -34,6 +34,9 @@ type Config struct {
 	// QueueTime limits the queue by the time a packet would wait, whatever the
 	// Rate; RFC 8867, section 4.1 gives 300 ms. It is used when Queue is 0.
 	QueueTime time.Duration
+	// Police makes the limit a bucket instead of a queue: what fits into Queue
+	// passes without waiting, the rest is dropped.
+	Police bool
 	// Down loses everything.
 	Down bool
 }
@@ -156,6 +159,9 @@ func (m *Model) pace(now clock.Time, size int) (clock.Time, bool) {
 		return 0, false
 	}
 	m.free = start.Add(time.Duration(wire * 8 * int64(time.Second) / m.cfg.Rate))
+	if m.cfg.Police {
+		return now, true
+	}
 	return m.free, true
 }
 

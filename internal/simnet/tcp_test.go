@@ -92,3 +92,21 @@ func TestQueueTimeFollowsTheRate(t *testing.T) {
 		t.Errorf("waiting %v", w)
 	}
 }
+
+// TestPoliceDelaysNothing: twice the rate through a bucket loses half at once.
+func TestPoliceDelaysNothing(t *testing.T) {
+	m := NewModel(1, 1, Config{Rate: 1e6, Queue: 5000, Police: true})
+	now, passed := start, 0
+	for range 2000 {
+		if at, n := m.Fate(now, 1250); n > 0 {
+			passed++
+			if at[0] != now {
+				t.Fatalf("delayed by %v", at[0].Sub(now))
+			}
+		}
+		now = now.Add(5 * time.Millisecond)
+	}
+	if passed < 990 || passed > 1010 {
+		t.Errorf("%d of 2000 passed", passed)
+	}
+}

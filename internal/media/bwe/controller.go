@@ -233,12 +233,13 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	}
 	if found > 0 && in.use != over {
 		c.aimd.prove(now, found)
-		c.loss.prove(found)
+		c.loss.prove(now, found)
 		c.settle(now)
 		c.probes.found(now, found, c.limit())
 	}
 	delayed := in.use == over || c.contest.active || c.aimd.draining(now, c.queue)
-	c.loss.update(now, c.target, c.limit(), c.rtt, delayed)
+	arrives, _ := c.acked.rate(ackedSpan)
+	c.loss.update(now, c.target, c.limit(), arrives, c.rtt, delayed)
 	c.settle(now)
 }
 

@@ -17,10 +17,16 @@ const (
 	// A lower rate is judged by so many packets, or by what came in testMax.
 	testPackets = 60
 	testMax     = 2 * time.Second
+	testCut     = 0.95
+	rowCut      = 0.6
+	rowSame     = 0.6
+	learnDown   = 0.03 // a window; more would follow chance downward
+	doubtMin    = 5 * time.Second
+	doubtMax    = time.Minute
 	testRow     = 5 * time.Second // tests not farther apart are about one thing
 	// relief: had the lost packets been too many, the cut would have removed
 	// nearly all; where it removed less than this share, the path loses anyhow.
-	relief = 0.4
+	relief = 0.35
 	// Beyond heavyLoss a stream is of little use whatever the reason, and the
 	// rate is bounded by heavyRate/(loss-heavyLoss), as a courtesy to others.
 	heavyLoss = 0.25
@@ -45,12 +51,16 @@ type lossControl struct {
 	testing  bool
 	top      Rate       // before the first of the tests in a row
 	topAt    clock.Time // of the last of them
+	topSeen  float64    // loss that began the first
 	seen     float64    // loss that began the test
 	judgeAt  clock.Time // from here on packets show the lower rate
 	tested   int
 	testLost int
 	grewAt   clock.Time
-	congests uint64
+
+	provedAt  clock.Time
+	doubt     time.Duration
+	doubtTill clock.Time // until then probes do not raise the bound
 }
 
 func (l *lossControl) add(r *Result) {
@@ -66,8 +76,9 @@ func (l *lossControl) add(r *Result) {
 }
 
 // update closes a window if it is long enough and moves the bound. rate is
-// what is allowed now, delayed whether delay explains what is lost.
-func (l *lossControl) update(now clock.Time, rate, limit Rate, rtt time.Duration, delayed bool) {
+// what is allowed now, acked what arrives, delayed whether delay explains what
+// is lost.
+func (l *lossControl) update(now clock.Time, rate, limit, acked Rate, rtt time.Duration, delayed bool) {
 	if l.since.IsZero() {
 		l.since = now
 	}
@@ -87,7 +98,7 @@ func (l *lossControl) update(now clock.Time, rate, limit Rate, rtt time.Duration
 		l.judge(now, packets, lost)
 	case l.excess(p, n) > 0 && l.excess(l.recent, 3*n) > 0:
 		if !delayed { // else the delay controller acts
-			l.test(now, rate, sent, rtt)
+			l.test(now, p, rate, sent, acked, rtt)
 		}
 	default:
 		l.learn(l.recent)
@@ -101,14 +112,18 @@ func (l *lossControl) excess(p, n float64) float64 {
 	return p - l.own - max(excessMin, chance)
 }
 
-func (l *lossControl) test(now clock.Time, rate, sent Rate, rtt time.Duration) {
+func (l *lossControl) test(now clock.Time, p float64, rate, sent, acked Rate, rtt time.Duration) {
 	if l.topAt.IsZero() || now.Sub(l.topAt) > testRow || rate > l.top {
-		l.top = rate
+		l.top, l.topSeen = rate, l.recent
 	}
 	l.testing, l.topAt, l.seen = true, now, l.recent
 	l.judgeAt, l.tested, l.testLost = now.Add(rtt), 0, 0
-	passed := Rate(float64(min(sent, rate)) * (1 - (l.recent - l.own)))
-	l.bound = max(passed, rate/2)
+	// It must be less than what was really sent, else it tests nothing.
+	passed := float64(min(sent, rate)) * (1 - max(0, p-l.own, l.recent-l.own))
+	if acked > 0 {
+		passed = min(passed, float64(acked)/(1-min(l.own, 0.5)))
+	}
+	l.bound = Rate(testCut * passed)
 	l.grewAt = now
 }
 
@@ -124,23 +139,29 @@ func (l *lossControl) judge(now clock.Time, packets, lost int) {
 	}
 	p := float64(l.testLost) / float64(l.tested)
 	l.testing, l.recent, l.grewAt = false, p, now
-	if p-l.own < relief*(l.seen-l.own) {
-		l.congests++ // the bound stays
+	// Several cuts in a row that together changed little tell by themselves.
+	inVain := float64(l.bound) < rowCut*float64(l.top) && p > rowSame*l.topSeen
+	if p-l.own < relief*(l.seen-l.own) && !inVain {
+		// The bound stays. A bucket lets short probes pass: those that raised the
+		// bound in vain are believed less and less.
+		if now.Sub(l.provedAt) < testRow {
+			l.doubt = min(2*l.doubt, doubtMax)
+		}
+		l.doubt = max(l.doubt, doubtMin)
+		l.doubtTill = now.Add(l.doubt)
 		return
 	}
-	// As bad as before with less: the path's own. Where a cut to a half was not
-	// enough to tell, the next excess cuts again.
+	// As bad as before with less: the path's own.
 	l.own = min(p, l.seen)
 	l.bound = max(l.bound, l.top)
 }
 
-// learn follows a path that gets better at once, one that gets worse slowly.
+// learn follows a path that gets better. That it got worse only a test can
+// tell: else a rate that creeps up would teach its own loss.
 func (l *lossControl) learn(p float64) {
-	k := 0.02
 	if p < l.own {
-		k = 0.1
+		l.own += (p - l.own) * learnDown
 	}
-	l.own += (p - l.own) * k
 }
 
 // grow lifts the bound until it is out of the way.
@@ -157,10 +178,11 @@ func (l *lossControl) grow(now clock.Time, rate, limit Rate) {
 }
 
 // prove takes the result of a probe.
-func (l *lossControl) prove(r Rate) {
-	if l.bound > 0 && !l.testing {
-		l.bound = max(l.bound, r)
+func (l *lossControl) prove(now clock.Time, r Rate) {
+	if l.bound == 0 || l.testing || r <= l.bound || now.Before(l.doubtTill) {
+		return
 	}
+	l.bound, l.provedAt = r, now
 }
 
 // apply returns the rate within the bounds.
