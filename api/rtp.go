@@ -10,7 +10,10 @@ type RTPOpen struct {
 	Label string    `json:"label,omitempty"`
 	Role  Role      `json:"role,omitempty"` // attendee by default, observer for a group
 	// Latch false: packets are taken from the described host only, and sent to the
-	// described port only.
+	// described port only. True: any host that sends a steady stream before the
+	// described one may become the peer. By default another port of the described
+	// host may, and another host only when the described address is private and
+	// the server's is not.
 	Latch *bool `json:"latch,omitempty"`
 }
 

@@ -30,7 +30,7 @@ var (
 		{"user", "query", "string", "With application/sdp: its identity; default a fresh one"},
 		{"label", "query", "string", "With application/sdp: name of the device"},
 		{"role", "query", "string", "With application/sdp: observer, attendee (default), presenter or moderator"},
-		{"latch", "query", "boolean", "With application/sdp: false takes packets from the described host only"},
+		{"latch", "query", "boolean", "With application/sdp: false takes packets from the described host only, true from any that sends first"},
 	}
 	paging = []queryMember{
 		{"state", "query", "string", "Any of scheduled, active, ended, with commas between"},

@@ -59,10 +59,10 @@ func (c *call) rtpOpen() (api.RTPOpen, error) {
 	q := c.r.URL.Query()
 	in.Name, in.User, in.Label, in.Role = q.Get("name"), q.Get("user"), q.Get("label"), api.Role(q.Get("role"))
 	switch q.Get("latch") {
-	case "", "true":
-	case "false":
-		off := false
-		in.Latch = &off
+	case "":
+	case "true", "false":
+		latch := q.Get("latch") == "true"
+		in.Latch = &latch
 	default:
 		return in, bad("latch", "must be true or false")
 	}

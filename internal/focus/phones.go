@@ -67,10 +67,11 @@ func (p *phone) end(why string) {
 
 // call is what a room is asked about a phone, beside its command.
 type plainCall struct {
-	offer *sdp.Plain
-	latch bool
-	group *groupOf
-	lines map[string]string // mid → cid, of what it sends
+	offer    *sdp.Plain
+	latch    bool
+	anywhere bool // latch was asked for
+	group    *groupOf
+	lines    map[string]string // mid → cid, of what it sends
 }
 
 // rtpOffer is the method of a later offer; not a client's.

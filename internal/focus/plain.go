@@ -21,6 +21,7 @@ import (
 type plainLeg struct {
 	lines   []*plainLine
 	latch   bool
+	any     bool // latch to any host
 	group   *groupOf
 	answer  string
 	renames int // tracks that came back under another name
@@ -80,7 +81,7 @@ func (r *room) offerPlain(now clock.Time, it *item) (any, error) {
 	if len(it.plain.offer.Sections) < len(l.rtp.lines) {
 		return nil, fault.New(400, "bad-sdp", "an m-line is missing that was there before (RFC 3264, section 8)")
 	}
-	it.plain.latch, it.plain.group = l.rtp.latch, l.rtp.group
+	it.plain.latch, it.plain.anywhere, it.plain.group = l.rtp.latch, l.rtp.any, l.rtp.group
 	return r.answerPlain(now, it, l)
 }
 
@@ -94,7 +95,7 @@ func (r *room) answerPlain(now clock.Time, it *item, l *leg) (*api.AnswerResult,
 		return nil, err
 	}
 	if l.rtp == nil {
-		l.rtp = &plainLeg{latch: it.plain.latch, group: it.plain.group}
+		l.rtp = &plainLeg{latch: it.plain.latch, any: it.plain.anywhere, group: it.plain.group}
 	}
 	r.publishNew(now, it, l)
 	text, err := r.negotiatePlain(wires, it.plain.offer, l)
@@ -281,7 +282,7 @@ func (r *room) openLine(wires plane.Wires, l *leg, n *plainLine, o *sdp.PlainSec
 	}
 	n.kind, n.remote, n.rtcp = o.Kind, o.Addr, o.RTCP
 	open := plane.OpenRTP{
-		Conf: r.id, Conn: r.connFor(l), Kind: o.Kind, Remote: o.Addr, RTCP: o.RTCP, Mux: o.Mux, Latch: l.rtp.latch,
+		Conf: r.id, Conn: r.connFor(l), Kind: o.Kind, Remote: o.Addr, RTCP: o.RTCP, Mux: o.Mux, Latch: l.rtp.latch, Anywhere: l.rtp.any,
 	}
 	if l.rtp.group != nil {
 		open.Group = l.rtp.group.plane()

@@ -253,6 +253,28 @@ func TestPlainComesInByAuthority(t *testing.T) {
 	})
 }
 
+// TestPlainLatch: what was asked reaches the media side; by default no host but
+// the described one is followed.
+func TestPlainLatch(t *testing.T) {
+	on, off := true, false
+	withPhone(t, func(h *house, p *plainPlane, _ *client, _ api.RTPLeg) {
+		for _, x := range []struct {
+			ask             *bool
+			latch, anywhere bool
+		}{{nil, true, false}, {&on, true, true}, {&off, false, false}} {
+			n := len(p.opened)
+			if _, err := h.f.OpenRTP(context.Background(), "standup", RTPRequest{Open: api.RTPOpen{SDP: twoLines, Latch: x.ask}}); err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range p.opened[n:] {
+				if o.Latch != x.latch || o.Anywhere != x.anywhere {
+					t.Errorf("%+v", o)
+				}
+			}
+		}
+	})
+}
+
 // TestPlainConferenceEnds: the sessions of phones go with their conference.
 func TestPlainConferenceEnds(t *testing.T) {
 	withPhone(t, func(h *house, p *plainPlane, ana *client, leg api.RTPLeg) {

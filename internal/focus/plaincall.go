@@ -18,7 +18,7 @@ func readCall(q *api.RTPOpen) (*plainCall, error) {
 	default:
 		return nil, fault.New(400, "bad-request", "role: must be observer, attendee, presenter or moderator")
 	}
-	c := &plainCall{latch: q.Latch == nil || *q.Latch}
+	c := &plainCall{latch: q.Latch == nil || *q.Latch, anywhere: q.Latch != nil && *q.Latch}
 	var err error
 	switch {
 	case q.Group != nil && q.SDP != "":
@@ -37,7 +37,7 @@ func readCall(q *api.RTPOpen) (*plainCall, error) {
 		return nil, err
 	}
 	if c.group != nil {
-		q.Role, c.latch = api.RoleObserver, false
+		q.Role, c.latch, c.anywhere = api.RoleObserver, false, false
 	}
 	return c, nil
 }

@@ -203,7 +203,8 @@ func TestPlainSDES(t *testing.T) {
 }
 
 // TestD3_SprayOverThePortRange: other hosts spray all ports, before and after
-// the phone spoke, plain and SRTP: they get nothing back.
+// the phone spoke, plain and SRTP, and one of them streams steadily: they get
+// nothing back.
 func TestD3_SprayOverThePortRange(t *testing.T) {
 	s := newPlainSite(t)
 	a, b := newPhone(t, "127.0.0.1", 0xaaaa), newPhone(t, "127.0.0.1", 0xbbbb)
@@ -228,6 +229,13 @@ func TestD3_SprayOverThePortRange(t *testing.T) {
 		}
 	}
 	spray(8) // before anybody spoke
+	for tick, n := time.NewTicker(20*time.Millisecond), 0; n < 50; n++ { // and one like a phone, for a second
+		<-tick.C
+		p := attackers[0].packet(666)
+		for _, x := range []*phone{a, b, c} {
+			_, _ = attackers[0].rtp.WriteToUDPAddrPort(p, x.server)
+		}
+	}
 	a.talk(440)
 	b.talk(1000)
 	a.hearsTone(1000, 666)

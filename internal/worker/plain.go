@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,7 +90,7 @@ type arrival struct {
 
 // OpenRTP makes a plain RTP session. See plane.Wires.
 func (p *Pool) OpenRTP(o plane.OpenRTP) (plane.LocalRTP, error) {
-	l := &plainLink{path: plain.NewPath(o.Remote, o.RTCP, o.Mux, o.Latch)}
+	l := &plainLink{path: plain.NewPath(o.Remote, o.RTCP, o.Mux, p.latch(&o))}
 	l.take = l.deliver
 	if err := l.key(o.SDES); err != nil {
 		return plane.LocalRTP{}, err
@@ -107,6 +108,20 @@ func (p *Pool) OpenRTP(o plane.OpenRTP) (plane.LocalRTP, error) {
 		return plane.LocalRTP{}, fault.New(500, "server-error", "no RTP socket: %s", err)
 	}
 	return local, nil
+}
+
+// latch says who may become the peer. A private address may be near us when we
+// announce such a one ourselves.
+func (p *Pool) latch(o *plane.OpenRTP) plain.Latch {
+	switch {
+	case o.Anywhere:
+		return plain.LatchAny
+	case !o.Latch:
+		return plain.LatchHost
+	case slices.ContainsFunc(p.cfg.Advertise, plain.Inner):
+		return plain.LatchPort
+	}
+	return plain.LatchNAT
 }
 
 // openSockets binds what the session needs and tells what to announce.

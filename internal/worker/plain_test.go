@@ -30,30 +30,7 @@ type box struct {
 func newBox(t *testing.T, conn ids.Connection) *box {
 	t.Helper()
 	b := &box{t: t, conn: conn, got: make(chan []byte, 1<<14), rcv: make(chan []byte, 1<<14)}
-	open := func(to chan []byte) *net.UDPConn {
-		c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			buf := make([]byte, 2048)
-			for {
-				n, err := c.Read(buf)
-				if err != nil {
-					return
-				}
-				to <- bytes.Clone(buf[:n])
-			}
-		}()
-		t.Cleanup(func() {
-			_ = c.Close()
-			<-done
-		})
-		return c
-	}
-	b.rtp, b.rtcp = open(b.got), open(b.rcv)
+	b.rtp, b.rtcp = newSocket(t, "127.0.0.1", b.got), newSocket(t, "127.0.0.1", b.rcv)
 	return b
 }
 

@@ -53,9 +53,11 @@ type OpenRTP struct {
 	Remote netip.AddrPort // from SDP; the group and port for multicast
 	RTCP   netip.AddrPort // zero: port+1
 	Mux    bool           // RTCP on the RTP port (RFC 5761)
-	// Latch lets the first valid packet from another address than Remote move the
-	// session there, once; with SRTP only packets that authenticate count (A6).
-	Latch bool
+	// Latch lets valid packets from another port of Remote's host move the session
+	// there, once; with SRTP only packets that authenticate count, from anywhere
+	// (A6). Another host's do without keys only when Remote cannot be reached from
+	// here, or with Anywhere.
+	Latch, Anywhere bool
 	SDES  *SDES // nil: no encryption
 
 	Group *Group // nil: unicast

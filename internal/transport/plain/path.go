@@ -7,6 +7,25 @@ import (
 	"parley/internal/base/clock"
 )
 
+// Latch says who may become a session's peer beside the described address (rule
+// A6). Without keys nothing tells a phone from a stranger who sends what a phone
+// would, so that another host is let in only for a reason; one whose packets
+// authenticate is let in by all but [LatchHost].
+type Latch uint8
+
+const (
+	// LatchHost hears the described host alone and sends to the described port.
+	LatchHost Latch = iota
+	// LatchPort follows the described host to another of its ports.
+	LatchPort
+	// LatchNAT is LatchPort, and follows to a public address when the described one
+	// is private: it cannot be reached from where we are, so that the peer is behind
+	// a translator if it is anywhere.
+	LatchNAT
+	// LatchAny follows to any host.
+	LatchAny
+)
+
 const (
 	// Who is not at the described address becomes the peer only after this many
 	// packets in a row, over at least this long (rule A6): one who sprays ports
@@ -20,13 +39,13 @@ const (
 )
 
 // Path is where a session's RTP comes from and goes to. The address of the
-// description is first; packets from elsewhere move the session there once,
-// and only packets that look (or, with SRTP, are) right count. From then on
+// description is first; packets from elsewhere may move the session there once,
+// as [Latch] allows, and only those that look (or, with SRTP, are) right. From then on
 // other addresses are neither heard nor sent to; only the described address
 // may still take its place back, since a learnt one is a guess and it is not.
 type Path struct {
 	described netip.AddrPort
-	learn     bool
+	latch     Latch
 	from      netip.AddrPort // locked source; invalid: none yet
 	to        netip.AddrPort
 	rtcpTo    netip.AddrPort // invalid: next to to
@@ -39,10 +58,9 @@ type Path struct {
 	ssrc      uint32
 }
 
-// NewPath starts at the described addresses. rtcp zero: the port above. learn
-// allows other addresses than the described host's.
-func NewPath(rtp, rtcp netip.AddrPort, mux, learn bool) Path {
-	p := Path{learn: learn, mux: mux}
+// NewPath starts at the described addresses. rtcp zero: the port above.
+func NewPath(rtp, rtcp netip.AddrPort, mux bool, latch Latch) Path {
+	p := Path{latch: latch, mux: mux}
 	p.Retarget(rtp, rtcp)
 	return p
 }
@@ -80,7 +98,7 @@ func (p *Path) Heard(now clock.Time, from netip.AddrPort, ssrc uint32, seq uint1
 	case p.from.IsValid():
 		return false
 	}
-	if !p.learn && from.Addr() != p.described.Addr() {
+	if !p.may(from.Addr(), sure) {
 		return false
 	}
 	if !sure && !p.probation(now, from, ssrc, seq) {
@@ -88,6 +106,25 @@ func (p *Path) Heard(now clock.Time, from netip.AddrPort, ssrc uint32, seq uint1
 	}
 	p.lock(from)
 	return true
+}
+
+// may reports whether a host can become the peer.
+func (p *Path) may(host netip.Addr, sure bool) bool {
+	switch {
+	case host == p.described.Addr() || p.latch == LatchAny:
+		return true
+	case p.latch == LatchHost:
+		return false
+	}
+	return sure || p.latch == LatchNAT && Inner(p.described.Addr()) && host.IsGlobalUnicast() && !Inner(host)
+}
+
+// shared is for the far side of carriers' translators (RFC 6598).
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// Inner reports whether an address is reached only from networks near it.
+func Inner(a netip.Addr) bool {
+	return a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsLoopback() || shared.Contains(a)
 }
 
 // probation counts packets of one stream from one address.
@@ -105,7 +142,7 @@ func (p *Path) probation(now clock.Time, from netip.AddrPort, ssrc uint32, seq u
 func (p *Path) lock(from netip.AddrPort) {
 	p.from = from
 	was := p.to
-	if p.learn || from == p.described {
+	if p.latch != LatchHost || from == p.described {
 		p.to = from
 	}
 	if p.to.Addr() != was.Addr() && !p.mux {
@@ -127,10 +164,10 @@ func (p *Path) HeardRTCP(from netip.AddrPort, sure bool) bool {
 	if from == p.rtcpTo {
 		return true
 	}
-	if from.Addr() != host && !(sure && p.learn && !p.from.IsValid()) {
+	if from.Addr() != host && !(sure && p.latch != LatchHost && !p.from.IsValid()) {
 		return false
 	}
-	if p.learn && p.from.IsValid() && from.Addr() == p.from.Addr() {
+	if p.latch != LatchHost && p.from.IsValid() && from.Addr() == p.from.Addr() {
 		p.rtcpTo = from
 	}
 	return true

@@ -37,7 +37,7 @@ func target(p *Path) netip.AddrPort {
 // TestA6_DescribedAddressFirst: once the described address was heard, nobody
 // else is; not even with many good packets.
 func TestA6_DescribedAddressFirst(t *testing.T) {
-	p, now := NewPath(described, netip.AddrPort{}, false, true), clock.Time(1)
+	p, now := NewPath(described, netip.AddrPort{}, false, LatchAny), clock.Time(1)
 	if target(&p) != described || p.RTCPTarget() != netip.MustParseAddrPort("192.0.2.10:4001") {
 		t.Fatalf("%v %v", target(&p), p.RTCPTarget())
 	}
@@ -55,7 +55,7 @@ func TestA6_DescribedAddressFirst(t *testing.T) {
 // TestA6_MovesOnceThenLocked: a steady stream from elsewhere, as from behind
 // NAT, moves the session; another does not move it again.
 func TestA6_MovesOnceThenLocked(t *testing.T) {
-	p, now := NewPath(described, netip.AddrPort{}, false, true), clock.Time(1)
+	p, now := NewPath(described, netip.AddrPort{}, false, LatchAny), clock.Time(1)
 	if n := talk(&p, &now, moved, 7, 65530, 30); n < 15 || target(&p) != moved {
 		t.Fatalf("%d taken, target %v", n, target(&p))
 	}
@@ -80,7 +80,7 @@ func TestA6_MovesOnceThenLocked(t *testing.T) {
 // TestD3_SprayMovesNothing: single packets and bursts from many addresses are
 // neither taken nor answered.
 func TestD3_SprayMovesNothing(t *testing.T) {
-	p, now := NewPath(described, netip.AddrPort{}, false, true), clock.Time(1)
+	p, now := NewPath(described, netip.AddrPort{}, false, LatchAny), clock.Time(1)
 	for i := range 250 {
 		from := netip.MustParseAddrPort(fmt.Sprintf("203.0.113.%d:%d", i, 1000+i))
 		for seq := range uint16(9) { // in one burst
@@ -108,9 +108,50 @@ func TestD3_SprayMovesNothing(t *testing.T) {
 	}
 }
 
+// TestD3_SteadyStrangerMovesNothing: one who streams like a phone, for a minute
+// before the phone speaks, is neither heard nor sent to, unless the description
+// cannot be where the phone is. Who authenticates is no stranger.
+func TestD3_SteadyStrangerMovesNothing(t *testing.T) {
+	a := netip.MustParseAddrPort
+	for _, x := range []struct {
+		what            string
+		latch           Latch
+		described, from netip.AddrPort
+		moves           bool
+	}{
+		{"public", LatchNAT, described, moved, false},
+		{"public, from a private one", LatchNAT, described, a("10.0.0.5:6000"), false},
+		{"loopback", LatchNAT, a("127.0.0.1:4000"), a("127.0.0.2:6000"), false},
+		{"private, from a private one", LatchNAT, a("192.168.1.7:4000"), a("10.0.0.5:6000"), false},
+		{"private, from a link-local one", LatchNAT, a("192.168.1.7:4000"), a("169.254.0.5:6000"), false},
+		{"on hold", LatchNAT, a("0.0.0.0:4000"), moved, false},
+		{"behind NAT", LatchNAT, a("192.168.1.7:4000"), moved, true},
+		{"behind a carrier's NAT", LatchNAT, a("100.70.1.7:4000"), moved, true},
+		{"behind NAT, while we are, too", LatchPort, a("192.168.1.7:4000"), moved, false},
+		{"asked for", LatchAny, described, moved, true},
+		{"fixed", LatchHost, a("192.168.1.7:4000"), moved, false},
+	} {
+		p, now := NewPath(x.described, netip.AddrPort{}, false, x.latch), clock.Time(1)
+		n := talk(&p, &now, x.from, 7, 1, 3000)
+		if x.moves != (n > 2900) || x.moves != (target(&p) == x.from) || x.moves != p.Locked().IsValid() {
+			t.Errorf("%s: %d of 3000 taken, target %v", x.what, n, target(&p))
+		}
+		if !x.moves && (n != 0 || p.HeardRTCP(x.from, false) || p.RTCPTarget().Addr() == x.from.Addr()) {
+			t.Errorf("%s: %d taken, RTCP to %v", x.what, n, p.RTCPTarget())
+		}
+		if usable(x.described) && (talk(&p, &now, x.described, 1, 1, 1) != 1 || target(&p) != x.described) {
+			t.Errorf("%s: the described address is not taken", x.what)
+		}
+		p = NewPath(x.described, netip.AddrPort{}, false, x.latch)
+		if p.Heard(now, x.from, 1, 1, true) != (x.latch != LatchHost) {
+			t.Errorf("%s: authenticated", x.what)
+		}
+	}
+}
+
 // TestA6_AuthenticatedMovesAtOnce: with SRTP one packet is proof.
 func TestA6_AuthenticatedMovesAtOnce(t *testing.T) {
-	p := NewPath(described, netip.AddrPort{}, false, true)
+	p := NewPath(described, netip.AddrPort{}, false, LatchAny)
 	if !p.Heard(1, moved, 1, 1, true) || target(&p) != moved {
 		t.Error("not taken")
 	}
@@ -119,7 +160,7 @@ func TestA6_AuthenticatedMovesAtOnce(t *testing.T) {
 // TestNoLatching: only the described host is heard, and only the described
 // port sent to.
 func TestNoLatching(t *testing.T) {
-	p, now := NewPath(described, netip.AddrPort{}, false, false), clock.Time(1)
+	p, now := NewPath(described, netip.AddrPort{}, false, LatchHost), clock.Time(1)
 	if talk(&p, &now, moved, 1, 1, 100) != 0 {
 		t.Error("another host was heard")
 	}
@@ -134,7 +175,7 @@ func TestNoLatching(t *testing.T) {
 // TestAnotherPortOfThePeer: the host may send from a port of its own; both get
 // what we send, since it may be two programs.
 func TestAnotherPortOfThePeer(t *testing.T) {
-	p, now := NewPath(described, netip.AddrPort{}, false, true), clock.Time(1)
+	p, now := NewPath(described, netip.AddrPort{}, false, LatchAny), clock.Time(1)
 	if n := talk(&p, &now, near, 1, 1, 30); n < 15 {
 		t.Errorf("%d of 30 taken", n)
 	}
@@ -144,7 +185,7 @@ func TestAnotherPortOfThePeer(t *testing.T) {
 }
 
 func TestRetarget(t *testing.T) {
-	p, now := NewPath(described, netip.AddrPort{}, false, true), clock.Time(1)
+	p, now := NewPath(described, netip.AddrPort{}, false, LatchAny), clock.Time(1)
 	talk(&p, &now, moved, 7, 1, 30)
 	p.Retarget(described, netip.AddrPort{})
 	if target(&p) != moved {
@@ -160,7 +201,7 @@ func TestRetarget(t *testing.T) {
 	if target(&p).IsValid() || p.RTCPTarget().IsValid() {
 		t.Error("sent to nowhere")
 	}
-	m := NewPath(described, netip.AddrPort{}, true, true)
+	m := NewPath(described, netip.AddrPort{}, true, LatchAny)
 	if m.RTCPTarget() != described || !m.HeardRTCP(described, false) || m.HeardRTCP(moved, false) {
 		t.Error("rtcp-mux")
 	}
@@ -169,7 +210,7 @@ func TestRetarget(t *testing.T) {
 func FuzzPath(f *testing.F) {
 	f.Add([]byte{1, 0, 1, 2, 0, 2, 3, 1, 3})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, now := NewPath(described, netip.AddrPort{}, false, true), clock.Time(1)
+		p, now := NewPath(described, netip.AddrPort{}, false, LatchAny), clock.Time(1)
 		hosts := []netip.AddrPort{described, moved, near, netip.MustParseAddrPort("203.0.113.5:9")}
 		first := false
 		for i := 0; i+2 < len(b); i += 3 {

@@ -149,7 +149,7 @@ func TestTonesAreBounded(t *testing.T) {
 // BenchmarkPacket is what a packet each way costs beside its system call.
 func BenchmarkPacket(b *testing.B) {
 	b.ReportAllocs()
-	p, tn := NewPath(described, netip.AddrPort{}, false, true), Tones{SSRC: 0x5551, PT: 101, Clock: 8000}
+	p, tn := NewPath(described, netip.AddrPort{}, false, LatchAny), Tones{SSRC: 0x5551, PT: 101, Clock: 8000}
 	out := sound(1, 160)
 	for i := range b.N {
 		now := clock.Time(i+1) * 20 * ms
