@@ -229,7 +229,9 @@ func TestD3_SprayOverThePortRange(t *testing.T) {
 		}
 	}
 	spray(8) // before anybody spoke
-	for tick, n := time.NewTicker(20*time.Millisecond), 0; n < 50; n++ { // and one like a phone, for a second
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 50 { // and one like a phone, for a second
 		<-tick.C
 		p := attackers[0].packet(666)
 		for _, x := range []*phone{a, b, c} {

@@ -96,6 +96,9 @@ func (w *Worker) snapshot() ShardCounters {
 	for r := range link.DropCount {
 		note(s.Dropped, "link-", r.String(), w.shared.Dropped[r])
 	}
+	note(s.Dropped, "plain-", "foreign", w.count.Foreign)
+	note(s.Dropped, "plain-", "no-room", w.count.Crowded)
+	note(s.Dropped, "plain-", "refused", w.count.Refused)
 	return s
 }
 

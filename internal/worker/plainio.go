@@ -9,6 +9,7 @@ import (
 	"parley/internal/media/plane"
 	"parley/internal/media/rtcp"
 	"parley/internal/media/rtp"
+	"parley/internal/transport/plain"
 	"parley/internal/transport/srtp"
 )
 
@@ -91,6 +92,7 @@ func (l *plainLink) takeRTP(now clock.Time, a *arrival) {
 	}
 	if !l.path.Heard(now, a.from, h.SSRC, h.Seq, l.recv != nil) {
 		l.count.foreign++
+		l.w.count.Foreign++
 		return
 	}
 	l.noted(now, len(b))
@@ -130,6 +132,7 @@ func (l *plainLink) takeRTCP(now clock.Time, a *arrival) {
 	}
 	if !l.path.HeardRTCP(a.from, l.recv != nil) {
 		l.count.foreign++
+		l.w.count.Foreign++
 		return
 	}
 	l.noted(now, len(b))
@@ -237,9 +240,14 @@ func isFeedback(b []byte) bool {
 }
 
 func (l *plainLink) put(isRTCP bool, to netip.AddrPort, b []byte) {
-	if l.pair.Send(isRTCP, to, b) {
+	switch l.pair.Send(isRTCP, to, b) {
+	case plain.SentOK:
 		l.count.out++
 		l.count.bytesOut += uint64(len(b))
+	case plain.SentFull:
+		l.w.count.Crowded++
+	case plain.SentFailed:
+		l.w.count.Refused++
 	}
 }
 

@@ -63,6 +63,9 @@ type counts struct {
 	TCPDropped  uint64 // TCP queue full
 	DataRefused uint64
 	FarTooLarge uint64
+	// Of plain RTP: from strangers; dropped because the socket's buffer had no
+	// room, or the system refused.
+	Foreign, Crowded, Refused uint64
 }
 
 func newWorker(p *Pool, id engine.Shard) (*Worker, error) {

@@ -58,7 +58,7 @@ type OpenRTP struct {
 	// (A6). Another host's do without keys only when Remote cannot be reached from
 	// here, or with Anywhere.
 	Latch, Anywhere bool
-	SDES  *SDES // nil: no encryption
+	SDES            *SDES // nil: no encryption
 
 	Group *Group // nil: unicast
 }

@@ -17,6 +17,7 @@ type Group struct {
 	out       *net.UDPConn // sends RTP; hears nothing
 	rtcp      *net.UDPConn // sends RTCP, and is the feedback target
 	in        []*net.UDPConn
+	outlets   outlets
 	home      *Range
 	index     int
 	once      sync.Once
@@ -51,7 +52,7 @@ func (r *Range) OpenGroup(c GroupConfig) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{group: c.Group, out: pair.rtp, rtcp: pair.rtcp, home: r, index: pair.index}
+	g := &Group{group: c.Group, out: pair.rtp, rtcp: pair.rtcp, outlets: pair.out, home: r, index: pair.index}
 	for _, conn := range []*net.UDPConn{g.out, g.rtcp} {
 		if err := steer(conn, c, ifi); err != nil {
 			g.Close()
@@ -123,13 +124,8 @@ func (g *Group) Start(h Handler) error {
 }
 
 // Send implements [Sockets].
-func (g *Group) Send(rtcp bool, to netip.AddrPort, b []byte) bool {
-	c := g.out
-	if rtcp {
-		c = g.rtcp
-	}
-	_, err := c.WriteToUDPAddrPort(b, to)
-	return err == nil
+func (g *Group) Send(rtcp bool, to netip.AddrPort, b []byte) Sent {
+	return g.outlets.send(rtcp, to, b)
 }
 
 // Close implements [Sockets].

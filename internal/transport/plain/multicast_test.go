@@ -105,7 +105,7 @@ func TestASM6_PortsAndScope(t *testing.T) {
 		}
 	})
 	to, toRTCP := g.Target()
-	if !g.Send(false, to, []byte("media")) || !g.Send(true, toRTCP, []byte("report")) {
+	if g.Send(false, to, []byte("media")) != SentOK || g.Send(true, toRTCP, []byte("report")) != SentOK {
 		t.Fatal("not sent")
 	}
 	local, localRTCP := g.Local()

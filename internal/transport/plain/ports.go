@@ -96,11 +96,14 @@ func (r *Range) bind(addr netip.Addr, i int, mux bool) (*Pair, error) {
 	if p.rtp, err = listen(netip.AddrPortFrom(addr, port)); err != nil {
 		return nil, err
 	}
-	if mux {
-		return p, nil
+	if !mux {
+		if p.rtcp, err = listen(netip.AddrPortFrom(addr, port+1)); err != nil {
+			_ = p.rtp.Close()
+			return nil, err
+		}
 	}
-	if p.rtcp, err = listen(netip.AddrPortFrom(addr, port+1)); err != nil {
-		_ = p.rtp.Close()
+	if p.out, err = newOutlets(p.rtp, p.rtcp); err != nil {
+		p.shut()
 		return nil, err
 	}
 	return p, nil
@@ -143,7 +146,53 @@ type Pair struct {
 	index     int
 	port      uint16
 	rtp, rtcp *net.UDPConn // rtcp nil: on the RTP port
+	out       outlets
 	once      sync.Once
+}
+
+// outlets are the two sockets of a session as what is sent goes through them.
+type outlets struct{ rtp, rtcp *writer }
+
+func newOutlets(rtp, rtcp *net.UDPConn) (o outlets, err error) {
+	if o.rtp, err = newWriter(rtp); err != nil {
+		return o, err
+	}
+	if o.rtcp = o.rtp; rtcp != nil {
+		o.rtcp, err = newWriter(rtcp)
+	}
+	return o, err
+}
+
+// send sends one packet on one of them.
+func (o *outlets) send(rtcp bool, to netip.AddrPort, b []byte) Sent {
+	w := o.rtp
+	if rtcp {
+		w = o.rtcp
+	}
+	switch err := w.write(b, to); {
+	case err == nil:
+		return SentOK
+	case full(err):
+		return SentFull
+	}
+	return SentFailed
+}
+
+// Sent tells what became of a packet.
+type Sent uint8
+
+const (
+	SentOK     Sent = iota
+	SentFull        // dropped: the socket's buffer had no room
+	SentFailed      // refused by the system
+)
+
+// Sockets is what a session sends and receives with. Send is for one goroutine
+// at a time and never waits.
+type Sockets interface {
+	Start(Handler) error
+	Send(rtcp bool, to netip.AddrPort, b []byte) Sent
+	Close()
 }
 
 // Port returns the RTP port.
@@ -162,15 +211,8 @@ func (p *Pair) Start(h Handler) error {
 	return err
 }
 
-// Send sends one packet.
-func (p *Pair) Send(rtcp bool, to netip.AddrPort, b []byte) bool {
-	c := p.rtp
-	if rtcp && p.rtcp != nil {
-		c = p.rtcp
-	}
-	_, err := c.WriteToUDPAddrPort(b, to)
-	return err == nil
-}
+// Send implements [Sockets].
+func (p *Pair) Send(rtcp bool, to netip.AddrPort, b []byte) Sent { return p.out.send(rtcp, to, b) }
 
 // Close frees the ports; its readers end.
 func (p *Pair) Close() {
@@ -180,9 +222,10 @@ func (p *Pair) Close() {
 	})
 }
 
-// Sockets is what a session sends and receives with.
-type Sockets interface {
-	Start(Handler) error
-	Send(rtcp bool, to netip.AddrPort, b []byte) bool
-	Close()
+// shut closes what nobody reads yet.
+func (p *Pair) shut() {
+	_ = p.rtp.Close()
+	if p.rtcp != nil {
+		_ = p.rtcp.Close()
+	}
 }

@@ -43,7 +43,7 @@ func TestRange(t *testing.T) {
 	if err := a.Start(func(_ bool, from netip.AddrPort, _ []byte) { got <- from }); err != nil {
 		t.Fatal(err)
 	}
-	if !b.Send(true, netip.MustParseAddrPort("127.0.0.1:24203"), []byte("x")) {
+	if b.Send(true, netip.MustParseAddrPort("127.0.0.1:24203"), []byte("x")) != SentOK {
 		t.Fatal("not sent")
 	}
 	if from := <-got; from.Port() != 24207 {
