@@ -248,6 +248,7 @@ func (r *room) doStart(now clock.Time, out Output, done func(error)) {
 	}
 	began := func(err error) {
 		if err != nil {
+			r.s.count.refused[out.Kind-plane.Audio].Add(1)
 			r.s.cfg.Log.Warn("mixer output not started", "conf", r.conf, "track", out.Track, "err", err)
 			r.link.unpublish(out.Track)
 		}

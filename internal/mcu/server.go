@@ -48,12 +48,14 @@ type Server struct {
 // counters are of all rooms, for metrics.
 type counters struct {
 	slots, late, packetsIn, packetsOut, dropped, loops atomic.Uint64
+	refused                                            [2]atomic.Uint64 // by kind
 }
 
 // Counters is a snapshot for metrics.
 type Counters struct {
 	Rooms, Audio, Video                                int // rooms and running outputs
 	Slots, Late, PacketsIn, PacketsOut, Dropped, Loops uint64
+	Refused                                            [2]uint64 // outputs, audio and video
 }
 
 // New makes a server; it starts nothing until a room needs it.
@@ -126,6 +128,7 @@ func (s *Server) Start(o plane.MixOutput) error {
 		return err
 	}
 	if s.load.over(o.Kind) && !s.runs(o) {
+		s.count.refused[o.Kind-plane.Audio].Add(1)
 		return &fault.Error{Code: 503, Reason: "overloaded", Message: "the mixer is at its limit", RetryAfter: 10 * time.Second}
 	}
 	r, err := s.room(o.Conf)
@@ -179,7 +182,7 @@ func (s *Server) Counters() Counters {
 	c := &s.count
 	out := Counters{
 		Slots: c.slots.Load(), Late: c.late.Load(), PacketsIn: c.packetsIn.Load(), PacketsOut: c.packetsOut.Load(),
-		Dropped: c.dropped.Load(), Loops: c.loops.Load(),
+		Dropped: c.dropped.Load(), Loops: c.loops.Load(), Refused: [2]uint64{c.refused[0].Load(), c.refused[1].Load()},
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,12 +218,13 @@ type load struct {
 }
 
 // A slot is late when its turn comes 20 ms after it was due or more, which the
-// jitter buffers of listeners cover. Busy neighbours alone make a quarter of them
-// late (load average 14 per core), and refusing work then would help nobody, so
-// the limits are where the node does not keep up at all.
+// jitter buffers of listeners cover. Pictures are made by what sound leaves over,
+// so late slots mean that neighbours or the server itself have the processors.
+// One in ten is more than a well node has in a bad second; pictures end there.
+// Sound is refused where most listeners would hear it.
 const (
-	videoLimit = 400_000 // of a million
-	audioLimit = 750_000
+	videoLimit = 100_000 // of a million
+	audioLimit = 500_000
 )
 
 // slot notes one slot; n rooms share the memory of some ten seconds of one room.

@@ -35,6 +35,7 @@ var Table = []Metric{
 	{"parley_mixer_outputs", "Streams that the mixer makes, by kind.", Gauge, "kind"},
 	{"parley_mixer_slots_total", "Audio slots of 20 ms: made, and of them late.", Counter, "event"},
 	{"parley_mixer_packets_total", "Packets the mixer took in, sent, and dropped because it was behind.", Counter, "direction"},
+	{"parley_mixer_refused_total", "Streams that the mixer did not take on: too much to do, or no codec.", Counter, "kind"},
 	{"parley_mixer_loops_total", "Inputs muted because a mix of ours came back.", Counter, ""},
 	{"parley_turn_allocations", "Relays in use.", Gauge, ""},
 	{"parley_turn_requests_total", "Requests to the TURN server: allocated, over-quota (486), refused for what they ask for, limited (without credentials, not answered).",

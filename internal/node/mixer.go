@@ -40,5 +40,6 @@ func (n *Node) measureMixer(v metrics.Values) {
 	v.Set("parley_mixer_outputs", "video", float64(c.Video))
 	byLabel(v, "parley_mixer_slots_total", map[string]uint64{"made": c.Slots, "late": c.Late})
 	byLabel(v, "parley_mixer_packets_total", map[string]uint64{"in": c.PacketsIn, "out": c.PacketsOut, "dropped": c.Dropped})
+	byLabel(v, "parley_mixer_refused_total", map[string]uint64{"audio": c.Refused[0], "video": c.Refused[1]})
 	v.Set("parley_mixer_loops_total", "", float64(c.Loops))
 }

@@ -40,6 +40,7 @@ type half struct {
 	spent    Usage // of composers
 	lastID   uint32
 	closed   bool
+	strained bool       // counted in cfg.strained
 	bored    clock.Time // since when there is no output, 0: there are
 	shift    clock.Time // of our clock against the monotonic one of processes
 }
@@ -97,7 +98,7 @@ func (h *half) Start(now clock.Time, out mcu.Output) error {
 	}
 	o := h.outputs[out.Track]
 	if o == nil {
-		if h.pace.full() && h.lonely(out) {
+		if h.cfg.strained.Load() > 0 && h.lonely(out) { // whoever it is: they share the processors
 			return fault.New(503, "overloaded", "the mixer has no room for another picture")
 		}
 		if h.composer == nil && !h.compose() {
@@ -142,11 +143,23 @@ func (h *half) rest(now clock.Time) {
 func (h *half) stopComposer() {
 	if c := h.composer; c != nil {
 		h.composer = nil
+		h.strain(false)
 		h.wg.Go(func() {
 			c.Close()
 			h.cfg.running.Add(-1)
 		})
 	}
+}
+
+// strain counts this half among those that cannot give up more; with h.mu held.
+func (h *half) strain(now bool) {
+	switch {
+	case now && !h.strained:
+		h.cfg.strained.Add(1)
+	case !now && h.strained:
+		h.cfg.strained.Add(-1)
+	}
+	h.strained = now
 }
 
 // lonely tells that an output would need an encoder of its own.
@@ -320,4 +333,5 @@ func (h *half) second(l videochild.Load) {
 		h.log.Info("video pace", "conf", h.room.Conf, "level", h.pace.level)
 		h.arrange(h.now())
 	}
+	h.strain(h.pace.full() && h.composer != nil && len(h.outputs) > 0)
 }

@@ -26,7 +26,8 @@ type Config struct {
 	// Each has some 12 MiB, and a core does not decode more small pictures.
 	MaxProcesses int
 
-	running *atomic.Int64 // of all halves of a maker
+	running  *atomic.Int64 // processes of all halves of a maker
+	strained *atomic.Int64 // halves that have given up all they can
 }
 
 func (c Config) withDefaults() Config {
@@ -45,7 +46,7 @@ func (c Config) withDefaults() Config {
 	if c.MaxProcesses == 0 {
 		c.MaxProcesses = 50 * runtime.NumCPU()
 	}
-	c.running = new(atomic.Int64)
+	c.running, c.strained = new(atomic.Int64), new(atomic.Int64)
 	return c
 }
 

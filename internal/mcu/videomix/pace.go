@@ -61,5 +61,6 @@ func (p *pace) better(busy time.Duration) time.Duration {
 	return busy * time.Duration(a.every*a.div*a.div) / time.Duration(b.every*b.div*b.div)
 }
 
-// full tells that there is nothing left to give: new outputs are refused.
-func (p *pace) full() bool { return p.level == len(steps)-1 }
+// full tells that frame rate was given up, and size was, too: new outputs are
+// refused. From there it goes up and down by a step while it is at its limit.
+func (p *pace) full() bool { return p.level >= len(steps)-2 }
