@@ -8,6 +8,7 @@ import (
 
 	psdp "github.com/pion/sdp/v3"
 
+	"parley/internal/base/fault"
 	"parley/internal/base/ids"
 	"parley/internal/media/plane"
 )
@@ -131,7 +132,7 @@ var shared = map[string]bool{
 // ParsePlain reads and checks a description of plain RTP. Errors as for [Parse].
 func ParsePlain(b []byte) (*Plain, error) {
 	if len(b) > MaxPlainBytes {
-		return nil, bad("description over %d bytes", MaxPlainBytes)
+		return nil, fault.New(413, "too-large", "description over %d bytes", MaxPlainBytes)
 	}
 	if err := checkCaps(b); err != nil {
 		return nil, err
@@ -190,6 +191,10 @@ func plainHead(raw *psdp.SessionDescription) (*plainBuilder, error) {
 	return head, nil
 }
 
+// broadcast is the one such address that is known without knowing the networks
+// around (RFC 919, section 7).
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
 // connection reads a c= line; names are not looked up.
 func (b *plainBuilder) connection(c *psdp.ConnectionInformation) error {
 	if c == nil || c.Address == nil {
@@ -200,7 +205,10 @@ func (b *plainBuilder) connection(c *psdp.ConnectionInformation) error {
 	if err != nil || a.Zone() != "" || c.NetworkType != "IN" || (c.AddressType == "IP4") != a.Is4() {
 		return bad("connection address %s is no IP address", quote(c.Address.Address))
 	}
-	b.addr, b.plain.TTL = a.Unmap(), 0
+	if b.addr = a.Unmap(); b.addr == broadcast {
+		return bad("connection address %s is for everybody", quote(addr))
+	}
+	b.plain.TTL = 0
 	switch {
 	case !a.IsMulticast():
 		return nil
@@ -365,7 +373,8 @@ func (b *plainBuilder) readRTCP() error {
 		return bad("rtcp port %s", quote(f[0]))
 	}
 	if len(f) == 4 {
-		if addr, err = netip.ParseAddr(f[3]); err != nil || addr.Zone() != "" || f[1] != "IN" {
+		if addr, err = netip.ParseAddr(f[3]); err != nil || addr.Zone() != "" || f[1] != "IN" ||
+			addr.Unmap() == broadcast || addr.IsMulticast() && !b.addr.IsMulticast() {
 			return bad("rtcp address %s", quote(f[3]))
 		}
 	}

@@ -188,6 +188,9 @@ func TestPlainRefusals(t *testing.T) {
 	for what, o := range map[string]string{
 		"name for address": strings.Replace(phoneOffer, "c=IN IP4 192.0.2.10", "c=IN IP4 phone.example.org", 1),
 		"no address":       strings.Replace(phoneOffer, "c=IN IP4 192.0.2.10\n", "", 1),
+		"broadcast":        strings.Replace(phoneOffer, "c=IN IP4 192.0.2.10", "c=IN IP4 255.255.255.255", 1),
+		"rtcp broadcast":   strings.Replace(phoneOffer, "a=rtcp:53020", "a=rtcp:53020 IN IP4 255.255.255.255", 1),
+		"rtcp to a group":  strings.Replace(phoneOffer, "a=rtcp:53020", "a=rtcp:53020 IN IP4 233.252.0.1", 1),
 		"rtcp port":        strings.Replace(phoneOffer, "a=rtcp:53020", "a=rtcp:99999", 1),
 		"ptime":            strings.Replace(phoneOffer, "a=ptime:20", "a=ptime:0", 1),
 		"two mids":         strings.Replace(phoneOffer, "a=sendonly", "a=mid:0", 1),
@@ -198,7 +201,11 @@ func TestPlainRefusals(t *testing.T) {
 			"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2hvcnQ=", 1),
 		"nothing": "",
 	} {
-		if _, err := ParsePlain(crlf(o)); err == nil || fault.From(err).Code != 400 {
+		want := 400
+		if what == "too large" {
+			want = 413
+		}
+		if _, err := ParsePlain(crlf(o)); err == nil || fault.From(err).Code != want {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

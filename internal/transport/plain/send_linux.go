@@ -30,7 +30,11 @@ func newWriter(c *net.UDPConn) (*writer, error) {
 	}
 	w := wrap(raw)
 	var sa unix.Sockaddr
-	if cerr := raw.Control(func(fd uintptr) { sa, err = unix.Getsockname(int(fd)) }); cerr != nil {
+	if cerr := raw.Control(func(fd uintptr) {
+		// Package net lets every socket broadcast; a description must not.
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_BROADCAST, 0)
+		sa, err = unix.Getsockname(int(fd))
+	}); cerr != nil {
 		err = cerr
 	}
 	_, w.six = sa.(*unix.SockaddrInet6)

@@ -104,6 +104,9 @@ func TestSendOutcomes(t *testing.T) {
 		if s := p.Send(false, to, make([]byte, 1<<17)); s != SentFailed {
 			t.Errorf("%s: too large: %v", on, s)
 		}
+		if s := p.Send(false, netip.MustParseAddrPort("127.255.255.255:9"), []byte("to all")); s == SentOK {
+			t.Errorf("%s: broadcast", on)
+		}
 		b, nobody := []byte("again"), netip.AddrPortFrom(to.Addr(), 1) // reading would make garbage
 		if n := testing.AllocsPerRun(100, func() { p.Send(false, nobody, b) }); n != 0 {
 			t.Errorf("%s: %v allocations a packet", on, n)
