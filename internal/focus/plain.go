@@ -35,6 +35,7 @@ type plainLine struct {
 	local  plane.LocalRTP
 	remote netip.AddrPort
 	rtcp   netip.AddrPort
+	mux    bool
 	crypto *sdp.Crypto // of the peer
 	key    ids.Secret  // our own
 	media  plane.LegMedia
@@ -81,8 +82,30 @@ func (r *room) offerPlain(now clock.Time, it *item) (any, error) {
 	if len(it.plain.offer.Sections) < len(l.rtp.lines) {
 		return nil, fault.New(400, "bad-sdp", "an m-line is missing that was there before (RFC 3264, section 8)")
 	}
+	if err := l.rtp.fits(it.plain.offer); err != nil {
+		return nil, err
+	}
 	it.plain.latch, it.plain.anywhere, it.plain.group = l.rtp.latch, l.rtp.any, l.rtp.group
 	return r.answerPlain(now, it, l)
+}
+
+// fits refuses a later offer whose lines are others than before (RFC 3264,
+// section 8; RFC 9143, section 7.3): tracks and slots hang on them. Nor does a
+// phone become a group, which others would not see.
+func (p *plainLeg) fits(offer *sdp.Plain) error {
+	for i := range offer.Sections {
+		o := &offer.Sections[i]
+		if o.Rejected {
+			continue
+		}
+		if o.Multicast() != (p.group != nil) {
+			return fault.New(488, "bad-sdp", "multicast and unicast need endpoints of their own")
+		}
+		if i < len(p.lines) && (o.MID != p.lines[i].mid || p.lines[i].conn != "" && o.Kind != p.lines[i].kind) {
+			return fault.New(400, "bad-sdp", "m-line %d is another than before", i+1)
+		}
+	}
+	return nil
 }
 
 // answerPlain runs one negotiation of plain RTP from offer to answer.
@@ -270,7 +293,7 @@ func (r *room) openLine(wires plane.Wires, l *leg, n *plainLine, o *sdp.PlainSec
 		r.closeLine(l, n, "rejected")
 		return false, nil
 	}
-	if n.conn != "" && !n.sameKeys(o) { // another key or profile is another session
+	if n.conn != "" && (!n.sameKeys(o) || n.mux != o.Mux) { // another key, profile or pair of ports is another session
 		r.closeLine(l, n, "rekeyed")
 	}
 	if n.conn != "" {
@@ -280,7 +303,7 @@ func (r *room) openLine(wires plane.Wires, l *leg, n *plainLine, o *sdp.PlainSec
 		}
 		return false, nil
 	}
-	n.kind, n.remote, n.rtcp = o.Kind, o.Addr, o.RTCP
+	n.kind, n.remote, n.rtcp, n.mux = o.Kind, o.Addr, o.RTCP, o.Mux
 	open := plane.OpenRTP{
 		Conf: r.id, Conn: r.connFor(l), Kind: o.Kind, Remote: o.Addr, RTCP: o.RTCP, Mux: o.Mux, Latch: l.rtp.latch, Anywhere: l.rtp.any,
 	}

@@ -190,6 +190,42 @@ func TestPlainHold(t *testing.T) {
 	})
 }
 
+// TestPlainOfferOfOthers: a later offer does not turn lines into others, nor a
+// phone into a group; RTCP on another port is a session of its own.
+func TestPlainOfferOfOthers(t *testing.T) {
+	withPhone(t, func(h *house, p *plainPlane, ana *client, leg api.RTPLeg) {
+		offer := func(sdp string) (api.RTPLeg, error) {
+			return h.f.OfferRTP(context.Background(), "standup", leg.ID, []byte(sdp))
+		}
+		for what, x := range map[string]struct {
+			code int
+			sdp  string
+		}{
+			"names swapped":     {400, strings.Replace(strings.Replace(twoLines, "a=rtpmap:101", "a=mid:1\na=rtpmap:101", 1), "a=rtpmap:96", "a=mid:0\na=rtpmap:96", 1)},
+			"another name":      {400, twoLines + "a=mid:x\n"},
+			"another medium":    {400, strings.Replace(twoLines, "m=audio 4000 RTP/AVP 0 101\na=rtpmap:101 telephone-event", "m=video 4000 RTP/AVP 101\na=rtpmap:101 VP8", 1)},
+			"a group":           {488, strings.ReplaceAll(strings.ReplaceAll(twoLines, "192.0.2.10", "233.252.0.1/1"), "192.0.2.11", "233.252.0.2/1")},
+			"one line a group":  {488, strings.Replace(twoLines, "c=IN IP4 192.0.2.11", "c=IN IP4 233.252.0.2/1", 1)},
+			"broadcast":         {400, strings.Replace(twoLines, "192.0.2.11", "255.255.255.255", 1)},
+			"fewer lines":       {400, twoLines[:strings.Index(twoLines, "m=video")]},
+			"more than allowed": {400, twoLines + strings.Repeat("m=audio 5000 RTP/AVP 0\n", 7)},
+		} {
+			if _, err := offer(x.sdp); fault.From(err).Code != x.code {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if len(p.moved) != 0 || len(p.opened) != 2 {
+			t.Errorf("%v moved, %d opened", p.moved, len(p.opened))
+		}
+		if _, err := offer(twoLines + "a=rtcp-mux\n"); err != nil || len(p.opened) != 3 || !p.opened[2].Mux {
+			t.Errorf("%v, %d opened", err, len(p.opened))
+		}
+		if links, _, _ := p.counts(); links != 2 {
+			t.Errorf("%d links", links)
+		}
+	})
+}
+
 // TestPlainEnds: a phone that is put out, and a conference that ends, leave
 // nothing behind.
 func TestPlainEnds(t *testing.T) {
@@ -286,8 +322,8 @@ func TestPlainConferenceEnds(t *testing.T) {
 		h.f.mu.RLock()
 		m := len(h.f.sessions)
 		h.f.mu.RUnlock()
-		if n != 0 || m != 1 {
-			t.Errorf("%d phones, %d sessions", n, m)
+		if links, tracks, subs := p.counts(); n != 0 || m != 1 || links+tracks+subs != 0 {
+			t.Errorf("%d phones, %d sessions, %d links, %d tracks, %d subscriptions", n, m, links, tracks, subs)
 		}
 	})
 }
