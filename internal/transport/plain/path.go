@@ -49,6 +49,7 @@ type Path struct {
 	from      netip.AddrPort // locked source; invalid: none yet
 	to        netip.AddrPort
 	rtcpTo    netip.AddrPort // invalid: next to to
+	askedRTCP netip.AddrPort // of the description
 	mux       bool
 
 	candidate netip.AddrPort
@@ -71,7 +72,12 @@ func (p *Path) Retarget(rtp, rtcp netip.AddrPort) {
 	if !p.mux && !rtcp.IsValid() && usable(rtp) {
 		rtcp = above(rtp)
 	}
+	asked := p.askedRTCP
+	p.askedRTCP = rtcp
 	if rtp == p.described && p.from.IsValid() {
+		if rtcp != asked && p.to.Addr() == rtp.Addr() {
+			p.rtcpTo = rtcp
+		}
 		return
 	}
 	p.described, p.to, p.rtcpTo = rtp, rtp, rtcp

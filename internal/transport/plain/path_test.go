@@ -191,6 +191,11 @@ func TestRetarget(t *testing.T) {
 	if target(&p) != moved {
 		t.Error("forgotten though nothing changed")
 	}
+	q := NewPath(described, netip.AddrPort{}, false, LatchNAT)
+	talk(&q, &now, described, 7, 1, 1)
+	if q.Retarget(described, netip.MustParseAddrPort("192.0.2.11:9000")); q.RTCPTarget().Port() != 9000 || q.Locked() != described {
+		t.Errorf("RTCP alone elsewhere: %v", q.RTCPTarget())
+	}
 	next := netip.MustParseAddrPort("192.0.2.99:5000")
 	p.Retarget(next, netip.MustParseAddrPort("192.0.2.99:5555"))
 	if target(&p) != next || p.Locked().IsValid() || p.RTCPTarget().Port() != 5555 {
