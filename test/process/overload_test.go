@@ -160,17 +160,31 @@ func overCapacity(t *testing.T) *full {
 	f := &full{t: t}
 	onTwoCores(t, func() { f.Server = harness.Start(t, harness.Options{Args: []string{"--limits.half-open", "200"}}) })
 	script := testpeer.Script{VideoFile: moving(t), AudioFile: humming(t)}
+	come := func(room, first, n int) {
+		for k := range n {
+			publish(t, f.Server, fmt.Sprintf("full%d?device=camera-%d", room, first+k), testpeer.Options{Script: script})
+		}
+	}
 	for i := range fullRooms {
 		room := fmt.Sprint("full", i)
 		host := enter(t, f.Server, room)
 		host.do(t, room, "conference.setTopology", `{"topology":"mixer"}`)
 		host.do(t, room, "layout.set", `{"mode":"grid","scope":"all"}`)
-		for k := range fullSources {
-			publish(t, f.Server, fmt.Sprint(room, "?device=camera-", k), testpeer.Options{Script: script})
-		}
+		come(i, 0, 1)
 		for _, mode := range []string{"1", "0"} { // an encoder each
 			f.listeners = append(f.listeners, f.listen(room, h264(mode)))
 		}
+	}
+	f.await("mixed for everybody", func() bool {
+		for _, p := range f.listeners {
+			if pictures(p) == 0 {
+				return false
+			}
+		}
+		return f.videos() == float64(len(f.listeners))
+	})
+	for i := range fullRooms {
+		come(i, 1, fullSources-1)
 	}
 	return f
 }
@@ -224,14 +238,6 @@ func TestM3_AudioOnTimeWhenVideoIsTooMuch(t *testing.T) {
 		length = time.Minute
 	}
 	f := overCapacity(t)
-	f.await("mixed for everybody", func() bool {
-		for _, p := range f.listeners {
-			if pictures(p) == 0 {
-				return false
-			}
-		}
-		return f.videos() == float64(len(f.listeners))
-	})
 	publish(t, f.Server, "plain", testpeer.Options{Script: testpeer.DefaultScript})
 	plain := f.listen("plain", nil)
 	f.await("forwarding", func() bool { return pictures(plain) > 0 })
@@ -241,11 +247,11 @@ func TestM3_AudioOnTimeWhenVideoIsTooMuch(t *testing.T) {
 		forwarded := float64(pictures(plain)-before) / length.Seconds()
 		t.Logf("window %d: %.0f slots, %.0f late (%.2f %%; the machine's own %.2f %%, at most %v); %.1f composed and %.1f forwarded pictures a second",
 			n, w.made, w.late, 100*w.late/w.made, 100*w.control, w.worst, w.fps, forwarded)
-		if w.late/w.made <= lateAllowed+2*w.control && w.fps > 1 && w.fps < 20 && forwarded > 20 {
+		if w.late/w.made <= lateAllowed+3*w.control && w.fps > 0.5 && w.fps < 20 && forwarded > 20 {
 			break
 		}
 		if n == 3 {
-			t.Fatalf("want at most %.1f %% late beyond twice the machine's own, 1 to 20 composed and more than 20 forwarded pictures a second\n%s", 100*lateAllowed, f.Log())
+			t.Fatalf("want at most %.1f %% late beyond three times the machine's own, 0.5 to 20 composed and more than 20 forwarded pictures a second\n%s", 100*lateAllowed, f.Log())
 		}
 	}
 	f.refuses()

@@ -19,6 +19,7 @@ type pace struct {
 	patient int  // calm seconds wanted, doubled when going up was a mistake
 	since   int  // seconds at this level
 	rose    bool // and whether it was reached from below
+	spent   bool // all was given up, and at most one step was taken back
 	off     bool // tests that look at pixels on slow machines
 }
 
@@ -61,6 +62,13 @@ func (p *pace) better(busy time.Duration) time.Duration {
 	return busy * time.Duration(a.every*a.div*a.div) / time.Duration(b.every*b.div*b.div)
 }
 
-// full tells that frame rate was given up, and size was, too: new outputs are
-// refused. From there it goes up and down by a step while it is at its limit.
-func (p *pace) full() bool { return p.level >= len(steps)-2 }
+// full tells that there was nothing left to give and that this is not over: new
+// outputs are refused until two steps up have been good.
+func (p *pace) full() bool {
+	if p.level == len(steps)-1 {
+		p.spent = true
+	} else if p.level < len(steps)-2 {
+		p.spent = false
+	}
+	return p.spent
+}
