@@ -68,16 +68,17 @@ func (h *house) leave() {
 
 // client is one signalling session with one peer connection.
 type client struct {
-	h      *house
-	caller control.Caller
-	conf   string // empty: standup
-	join   api.JoinResult
-	sdp    sdp.Session
-	local  plane.Local
-	lines  []sdp.OfferSection
-	cids   map[string]string
-	rev    uint32
-	nextID int
+	h       *house
+	caller  control.Caller
+	conf    string // empty: standup
+	join    api.JoinResult
+	sdp     sdp.Session
+	local   plane.Local
+	lines   []sdp.OfferSection
+	cids    map[string]string
+	rev     uint32
+	nextID  int
+	answers []string // descriptions, as they came
 
 	mu    sync.Mutex
 	heard []string // frames in order: "response join 200", "event x", "document full 1"
@@ -274,6 +275,7 @@ func (c *client) takes(o *sdp.Offer, a api.AnswerResult) *sdp.Accepted {
 		c.h.t.Fatal(err)
 	}
 	c.sdp, c.rev = acc.Session, a.Rev
+	c.answers = append(c.answers, a.SDP)
 	return acc
 }
 

@@ -43,6 +43,8 @@ type leg struct {
 	// offer or until they are published anew.
 	refused map[ids.Track]bool
 	rtp     *plainLeg // nil: WebRTC
+	// told is the section on which the client met an SSRC that is not ours.
+	told map[uint32]string
 
 	served   model.Leg                         // the manner in force
 	pictures int                               // slots for video that its layout calls for
@@ -71,6 +73,7 @@ type section struct {
 	ending bool
 	as     ids.Subscription // name of sub at the media side; empty: its own
 	recipe string           // of what it carries
+	unsaid bool             // its SSRC is left out of the answer: the client met it elsewhere
 	extra  bool             // one more source on a line of plain RTP
 	// translated is the codec into which sub is transcoded; nil: sent as it comes.
 	translated *plane.Codec
@@ -95,6 +98,7 @@ func (s *section) passes() bool { return s.recipe != "" }
 // free takes away what a section carries.
 func (s *section) free() {
 	s.sub, s.slot, s.ssrc, s.rtx, s.ending, s.as, s.recipe, s.translated = nil, nil, 0, 0, false, "", "", nil
+	s.unsaid = false
 }
 
 // empty reports whether a section that is received could carry something.
@@ -162,7 +166,7 @@ func (p *plan) decide(l *leg, s *section, o *sdp.Section, tracks map[string]stri
 	}
 	sends := o.Active() && o.Direction.Sends() && s.cid != ""
 	s.receive = o.Active() && o.Direction.Receives() && !sends && o.Kind != plane.Application
-	if s.slot != nil && !s.receive || s.sub != nil && (!s.receive || spent(s.sub)) {
+	if s.slot != nil && !s.receive || s.sub != nil && (!s.receive || spent(s.sub)) || l.yields(s) {
 		p.lose(s)
 		s.free()
 	}
@@ -199,6 +203,7 @@ func spent(s *model.Subscription) bool {
 // fill gives free sections to waiting subscriptions.
 func (p *plan) fill(l *leg, src sources) {
 	slices.SortStableFunc(p.pending, func(a, b *model.Subscription) int { return cmp.Compare(a.Order, b.Order) })
+	p.back(l, src)
 	for i := range p.sections {
 		s := &p.sections[i]
 		if !s.empty() || l.served.Way(s.kind.String()) != model.WayEach {
@@ -207,17 +212,23 @@ func (p *plan) fill(l *leg, src sources) {
 		n := slices.IndexFunc(p.pending, func(w *model.Subscription) bool {
 			return w.Track.Kind == s.kind.String() && ready(w)
 		})
-		if n < 0 {
-			continue
+		if n >= 0 {
+			p.place(l, i, n, src)
 		}
-		s.sub, s.recipe = p.pending[n], l.recipe(s.kind)
-		if l.taken(s.sub.ID) {
-			s.as = ids.NewSubscription()
-		}
-		s.ssrc, s.rtx = src.random(), src.random() // one SSRC is one source, never used again
-		p.pending = slices.Delete(p.pending, n, n+1)
-		p.placed = append(p.placed, i)
 	}
+}
+
+// place gives section i the n-th waiting subscription.
+func (p *plan) place(l *leg, i, n int, src sources) {
+	s := &p.sections[i]
+	s.sub, s.recipe = p.pending[n], l.recipe(s.kind)
+	if l.taken(s.sub.ID) {
+		s.as = ids.NewSubscription()
+	}
+	s.ssrc, s.rtx = src.random(), src.random() // one SSRC is one source, never used again
+	s.unsaid = s.passes() && l.elsewhere(s.sub.Track, s.mid, src)
+	p.pending = slices.Delete(p.pending, n, n+1)
+	p.placed = append(p.placed, i)
 }
 
 // ready reports whether a subscription can be given a section.
@@ -244,7 +255,7 @@ func (s *section) decision(l *leg, offered *sdp.Section, src sources) sdp.Decisi
 		}
 		if s.passes() { // announced as it will come, or not at all
 			d.Send.SSRC, d.Send.RTXSSRC = src.own(k)
-			d.Send.Unannounced = d.Send.SSRC == 0
+			d.Send.Unannounced = d.Send.SSRC == 0 || s.unsaid
 			d.Send.SSRC = cmp.Or(d.Send.SSRC, s.ssrc)
 		}
 	}
@@ -381,5 +392,5 @@ func (l *leg) reset(conn ids.Connection, session sdp.Session) {
 	}
 	l.conn, l.session, l.sections, l.pending = conn, session, nil, p.pending
 	l.endAt = [plane.Application + 1]clock.Time{}
-	l.opened, l.failed, l.prints, l.media, l.published, l.refused = false, false, nil, plane.LegMedia{}, nil, nil
+	l.opened, l.failed, l.prints, l.media, l.published, l.refused, l.told = false, false, nil, plane.LegMedia{}, nil, nil, nil
 }

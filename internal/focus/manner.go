@@ -153,8 +153,10 @@ func (l *leg) serve(to model.Leg) {
 			s.ending = !fits && l.dev.Subscribe != "slots"
 			continue
 		}
-		fits = fits && way == model.WayEach
-		l.keep(s, fits)
+		l.keep(s, way == model.WayEach && s.stays(l.recipe(s.kind)))
+		if !s.ending {
+			s.recipe = l.recipe(s.kind)
+		}
 	}
 }
 
@@ -200,7 +202,9 @@ func (r *room) rewire(now clock.Time, e control.Rewire) {
 		return // made in this turn, with the manner as it is
 	}
 	same := e.Was.Anonymous() == e.Device.Leg.Anonymous()
+	was := l.recipes()
 	l.serve(e.Device.Leg)
+	r.refeed(l, was)
 	if !same {
 		for i := range l.sections { // told again by what follows
 			if s := &l.sections[i]; s.slot != nil && !s.ending {

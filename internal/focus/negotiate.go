@@ -157,6 +157,7 @@ func (r *room) negotiate(now clock.Time, it *item, l *leg, p api.OfferParams) (*
 	}
 	n := &negotiated{answered: a, plan: pl, fact: control.Negotiated{MS: l.ms, Restarted: restarted, Bound: map[string]string{}}}
 	n.denied = l.accept(pl, a)
+	l.meets(r)
 	for i := range l.sections {
 		s := &l.sections[i]
 		if s.cid != "" && recvs(a.Media, s.mid) {

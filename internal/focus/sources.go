@@ -147,6 +147,10 @@ func (r *room) switchSlot(l *leg, s *section, to ids.Track) bool {
 		SSRC: s.ssrc, RTXSSRC: s.rtx, Slot: true, Topology: s.recipe, Anonymous: l.served.Anonymous(),
 	})
 	if s.slot.fed = s.slot.fed || err == nil; err == nil || to == "" {
+		if k := r.m.Conference().Tracks[to]; k != nil && s.passes() {
+			ssrc, _ := r.own(k)
+			l.met(ssrc, s.mid)
+		}
 		return true
 	}
 	r.log.Warn("slot refused by the media side", "sub", string(s.slot.sub), "track", string(to), "err", err)
