@@ -22,7 +22,7 @@ var Table = []Metric{
 	{"parley_sent_datagrams_total", "Datagrams sent on media ports.", Counter, ""},
 	{"parley_sent_bytes_total", "Bytes sent on media ports.", Counter, ""},
 	{"parley_sent_messages_total", "Messages to the kernel, after joining runs.", Counter, ""},
-	{"parley_sent_packets_total", "Packets forwarded or made, by kind.", Counter, "kind"},
+	{"parley_sent_packets_total", "Packets forwarded or made, by kind; not those to the mixer in the same process.", Counter, "kind"},
 	{"parley_send_blocked_total", "Datagrams dropped because the send buffer stayed full.", Counter, ""},
 	{"parley_kernel_drops_total", "Datagrams the kernel dropped before they were read.", Counter, ""},
 	{"parley_dropped_total", "Datagrams refused, by layer and reason.", Counter, "reason"},

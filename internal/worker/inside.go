@@ -108,8 +108,8 @@ func (l *inside) drop() {
 	l.queue = nil
 }
 
-// send implements carrier.
-func (l *inside) send(w *Worker, _ clock.Time, b *graph.Batch, run []graph.Send) {
+// send implements carrier. What stays in the house is not counted as sent.
+func (l *inside) send(_ *Worker, _ clock.Time, b *graph.Batch, run []graph.Send) {
 	l.buf, l.ends, l.list = l.buf[:0], l.ends[:0], l.list[:0]
 	for i := range run {
 		p := &run[i]
@@ -118,11 +118,6 @@ func (l *inside) send(w *Worker, _ clock.Time, b *graph.Batch, run []graph.Send)
 			l.buf = append(l.buf, p.Src.B[p.Off:p.End]...)
 		}
 		l.ends = append(l.ends, len(l.buf))
-		if p.RTCP {
-			w.count.RTCPOut++
-		} else {
-			w.count.RTPOut++
-		}
 	}
 	from := 0
 	for _, end := range l.ends {
