@@ -16,6 +16,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +38,19 @@ var only string
 func main() {
 	flag.StringVar(&only, "only", "", "part of the names of the rows to run")
 	seconds := flag.Int("seconds", 8, "measured part of each run")
+	profile := flag.String("profile", "", "file for a CPU profile of the server's part")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "video:", err)
+			os.Exit(1)
+		}
+		defer pprof.StopCPUProfile()
+	}
 	if err := run(*seconds); err != nil {
 		fmt.Fprintln(os.Stderr, "video:", err)
 		os.Exit(1)
@@ -232,11 +245,44 @@ type result struct {
 	late                    uint64
 }
 
+// player plays the sources packet by packet in real time, and ticks.
+func player(units [][][]byte, frames int, at func(n int), tick func(), packet func(k int, p []byte)) {
+	packets := packetise(units)
+	clock := time.NewTicker(time.Second / 60)
+	defer clock.Stop()
+	var seq [4]uint16
+	for n := range frames {
+		at(n)
+		<-clock.C
+		tick()
+		if n%2 == 1 {
+			continue
+		}
+		for k := range packets {
+			for _, p := range packets[k][n/2%len(packets[k])] {
+				binary.BigEndian.PutUint16(p[2:], seq[k])
+				binary.BigEndian.PutUint32(p[4:], uint32(n/2*3000))
+				seq[k]++
+				packet(k, p)
+			}
+		}
+	}
+}
+
+// generator is what playing costs without a mixer, ms of CPU a second.
+func generator(units [][][]byte, now func() clock.Time) float64 {
+	const seconds = 2
+	before := cpu(unix.CLOCK_PROCESS_CPUTIME_ID)
+	player(units, seconds*60, func(int) {}, func() { now() }, func(int, []byte) { now() })
+	return float64(cpu(unix.CLOCK_PROCESS_CPUTIME_ID)-before) / 1e6 / seconds
+}
+
 // mixed runs the real thing.
 func mixed(s shape, units [][][]byte, seconds int) (result, error) {
 	sys := clock.NewSystem()
+	playing := generator(units, sys.Now)
 	out := &sink{pictures: map[ids.Track]int{}}
-	half := videomix.NewMaker(videomix.Config{}).New(mcu.HalfConfig{Conf: "conf_bench", Host: out, Now: sys.Now})
+	half := videomix.NewMaker(videomix.Config{Nice: 5}).New(mcu.HalfConfig{Conf: "conf_bench", Host: out, Now: sys.Now})
 	defer half.Close()
 	room := plane.MixRoom{}
 	for k := range units {
@@ -257,7 +303,6 @@ func mixed(s shape, units [][][]byte, seconds int) (result, error) {
 			return result{}, err
 		}
 	}
-	packets := packetise(units)
 	var before, after videomix.Usage
 	var own, made [2]float64
 	read := func(i int, u *videomix.Usage) {
@@ -267,31 +312,15 @@ func mixed(s shape, units [][][]byte, seconds int) (result, error) {
 		made[i] = float64(out.pictures["out_0"])
 		out.mu.Unlock()
 	}
-	tick := time.NewTicker(time.Second / 60)
-	defer tick.Stop()
-	var seq [4]uint16
 	warm := 3 * 60
-	for n := range warm + seconds*60 {
+	player(units, warm+seconds*60, func(n int) {
 		if n == warm {
 			read(0, &before)
 		}
-		<-tick.C
-		half.Tick(sys.Now())
-		if n%2 == 1 {
-			continue
-		}
-		for k := range packets {
-			for _, p := range packets[k][n/2%len(packets[k])] {
-				binary.BigEndian.PutUint16(p[2:], seq[k])
-				binary.BigEndian.PutUint32(p[4:], uint32(n/2*3000))
-				seq[k]++
-				half.HandleRTP(sys.Now(), room.Sources[k].Track, p)
-			}
-		}
-	}
+	}, func() { half.Tick(sys.Now()) }, func(k int, p []byte) { half.HandleRTP(sys.Now(), room.Sources[k].Track, p) })
 	read(1, &after)
 	d := float64(seconds)
-	r := result{fps: (made[1] - made[0]) / d, late: after.Late - before.Late, server: (own[1] - own[0]) / d}
+	r := result{fps: (made[1] - made[0]) / d, late: after.Late - before.Late, server: (own[1]-own[0])/d - playing}
 	r.decAll = float64(after.Decoders.CPU-before.Decoders.CPU) / 1e6 / d
 	r.decCodec = float64(after.Decoders.Codec-before.Decoders.Codec) / 1e6 / d
 	r.codec = float64(after.Codec-before.Codec) / 1e6 / d

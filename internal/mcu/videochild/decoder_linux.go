@@ -130,7 +130,9 @@ func (d *Decoder) Poll() {
 	d.got = d.got[:0]
 	if d.proc != nil {
 		d.flush()
-		d.fetch()
+		if d.open > 0 {
+			d.fetch()
+		}
 		if d.open > 0 && !d.hung && d.silent() {
 			d.hung = true
 			_ = d.proc.cmd.Process.Kill()
@@ -179,6 +181,9 @@ func (d *Decoder) fetch() {
 			d.in = append(d.in[:0], d.in[headLen+resultLen:]...)
 			d.open, d.oldest = max(0, d.open-1), time.Now()
 			d.got = append(d.got, r)
+		}
+		if n < len(b) { // there is no more
+			return
 		}
 	}
 }
