@@ -19,7 +19,7 @@ type pace struct {
 	patient int  // calm seconds wanted, doubled when going up was a mistake
 	since   int  // seconds at this level
 	rose    bool // and whether it was reached from below
-	spent   bool // all was given up, and at most one step was taken back
+	spent   bool // two steps were given up, and not all was taken back
 	off     bool // tests that look at pixels on slow machines
 }
 
@@ -62,12 +62,13 @@ func (p *pace) better(busy time.Duration) time.Duration {
 	return busy * time.Duration(a.every*a.div*a.div) / time.Duration(b.every*b.div*b.div)
 }
 
-// full tells that there was nothing left to give and that this is not over: new
-// outputs are refused until two steps up have been good.
+// full tells that a third of the pictures is all there is time for: new outputs
+// are refused until nothing is given up any more.
 func (p *pace) full() bool {
-	if p.level == len(steps)-1 {
+	switch {
+	case p.level >= 2:
 		p.spent = true
-	} else if p.level < len(steps)-2 {
+	case p.level == 0:
 		p.spent = false
 	}
 	return p.spent
