@@ -1,5 +1,6 @@
 // window.__parley: what tests and curious people may read. It changes nothing.
 
+import { receiverStats } from "../sdk";
 import { persons } from "./control";
 import { connection, currentRoom, people, phase, roomState } from "./call";
 
@@ -14,7 +15,7 @@ async function stats(): Promise<unknown> {
   if (!room || pcs.length === 0) return null;
   const inbound: unknown[] = [];
   for (const track of room.remote.values()) {
-    const report = [...(await track.receiver.getStats()).values()] as Stat[];
+    const report = (await receiverStats(track.receiver, track.pc)) as unknown as Stat[];
     for (const s of report) if (s.type === "inbound-rtp") inbound.push({ track: track.id, direct: track.direct, ...describe(s, report), ended: track.media.readyState });
   }
   const outbound: unknown[] = [];

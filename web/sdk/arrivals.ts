@@ -1,5 +1,7 @@
 // Whether media arrives at a receiver, by its counters.
 
+import { receiverStats } from "./receiver-stats";
+
 interface Seen {
   track: string;
   /** Counter at the first look. */
@@ -10,8 +12,8 @@ interface Seen {
 const UNHEARD = 15; // packets (300 ms) that count as sound where the browser does not say what it played
 
 /** What has come out so far: decoded frames, or packets of sound that is being played. */
-async function output(receiver: RTCRtpReceiver): Promise<number> {
-  for (const s of (await receiver.getStats()).values() as Iterable<Record<string, unknown>>) {
+async function output(receiver: RTCRtpReceiver, pc?: RTCPeerConnection): Promise<number> {
+  for (const s of await receiverStats(receiver, pc)) {
     if (s["type"] !== "inbound-rtp") continue;
     if (s["kind"] === "video") return Number(s["framesDecoded"]) || 0;
     const packets = Number(s["packetsReceived"]) || 0;
@@ -33,12 +35,12 @@ export class Arrivals {
   }
 
   /** Looks at one receiver. */
-  async look(receiver: RTCRtpReceiver, track: string): Promise<void> {
+  async look(receiver: RTCRtpReceiver, track: string, pc?: RTCPeerConnection): Promise<void> {
     let s = this.seen.get(receiver);
     if (s?.track !== track) this.seen.set(receiver, (s = { track, base: null, flows: false }));
     if (s.flows) return;
-    const n = await output(receiver).catch(() => 0);
-    if (s.base === null) s.base = n;
+    const n = await output(receiver, pc).catch(() => 0);
+    if (s.base === null || n < s.base) s.base = n; // another SSRC counts from nothing
     else s.flows = n > s.base;
   }
 

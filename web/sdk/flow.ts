@@ -255,8 +255,9 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
   private async look(): Promise<void> {
     if (this.looking) return;
     this.looking = true;
-    const all = this.changing() ? [...this.viaServer, ...this.mesh.received().map((x) => x.r)] : [];
-    await Promise.all(all.map((r) => this.arrivals.look(r.receiver, r.track)));
+    const pc = this.server?.pc;
+    const all = this.changing() ? [...this.viaServer.map((r) => ({ r, pc })), ...this.mesh.received().map((x) => ({ r: x.r, pc: x.link.pc }))] : [];
+    await Promise.all(all.map(({ r, pc }) => this.arrivals.look(r.receiver, r.track, pc)));
     this.looking = false;
     if (this.join) this.turn();
   }

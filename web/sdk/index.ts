@@ -25,6 +25,7 @@ export type { Path } from "./flow";
 export { MediaSession, SIMULCAST_RIDS, type LocalSource, type MediaOptions, type Received } from "./media";
 export * from "./protocol";
 export { figures, grade, worst, type Figures, type Quality, type Sample } from "./quality";
+export { receiverStats } from "./receiver-stats";
 export { atLeast, grantable, may, mayAct } from "./rights";
 export { Room } from "./room";
 export type { LocalTrack, RemoteTrack, RoomEvents, RoomOptions, RoomState, SlotSource } from "./room-types";

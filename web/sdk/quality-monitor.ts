@@ -1,5 +1,6 @@
 // Measures a connection again and again, and keeps the grades.
 
+import { receiverStats } from "./receiver-stats";
 import type { Participant } from "./roster";
 import { figures, grade, inboundSample, outboundSample, pairRtt, settle, worst, type Figures, type Quality, type Sample } from "./quality";
 
@@ -39,7 +40,7 @@ export class QualityMonitor {
     for (const pc of live) reports.set(pc, [...(await pc.getStats()).values()]);
     const rtts = new Map([...reports].map(([pc, r]) => [pc, pairRtt(r)]));
     for (const t of [...tracks]) {
-      const sample = inboundSample([...(await t.receiver.getStats()).values()]);
+      const sample = inboundSample((await receiverStats(t.receiver, t.pc)) as Stats);
       this.mark(t.id, grade(this.step(t.id, { ...sample, rttMs: rtts.get(t.pc) ?? null })));
     }
     // Connections that come and go change the sums: a count that falls starts anew.
