@@ -257,6 +257,10 @@ func TestListPages(t *testing.T) {
 		h.want(201, "POST", "/conferences", `{"uri":"room-`+n+`","title":"About `+strings.ToUpper(n)+`"}`)
 	}
 	h.want(201, "POST", "/conferences", `{"start":true}`)
+	// That it started is written behind.
+	h.eventually(func() bool {
+		return h.want(200, "GET", "/conferences?state=active", "")["total"].(float64) == 1
+	})
 	for path, want := range map[string][2]int{ // total, on this page
 		"/conferences": {4, 4}, "/conferences?limit=2": {4, 2}, "/conferences?limit=2&offset=3": {4, 1}, "/conferences?offset=2147483647": {4, 0},
 		"/conferences?state=scheduled": {3, 3}, "/conferences?state=active,ended": {1, 1}, "/conferences?q=about+b": {1, 1}, "/conferences?limit=99999": {4, 4},
