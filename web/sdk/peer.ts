@@ -39,6 +39,9 @@ const CANDIDATES = 32; // in one message
 const BATCH_MS = 20;
 const DISCONNECTED_MS = 1_500;
 const RESTART_EVERY_MS = 6_000;
+// ICE may fail within a moment when the other side's candidates are still on their way, and each restart
+// takes relays: the first waits a second, and each further one twice as long as the one before.
+const RESTART_FIRST_MS = 1_000;
 const CHANNEL = 0; // id of the data channel, agreed beforehand
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -71,6 +74,8 @@ export class PeerLink extends Emitter<PeerEvents> implements MediaSink {
   private late: string[] = []; // of ours, not sent yet
   private flushTimer?: ReturnType<typeof setTimeout>;
   private restartTimer?: ReturnType<typeof setTimeout>;
+  private restarts = 0; // since it was last connected
+  private restartedAt = -Infinity;
   private channel: RTCDataChannel | null = null;
   private using = false;
 
@@ -319,20 +324,25 @@ export class PeerLink extends Emitter<PeerEvents> implements MediaSink {
     const state = this.pc.connectionState;
     clearTimeout(this.restartTimer);
     if (state === "connected") this.connectedAt ||= Date.now();
+    if (state === "connected") this.restarts = 0;
     if (state === "connected") this.brokenAt = 0;
     else if (this.connectedAt) this.brokenAt ||= Date.now();
     if (state === "disconnected") this.restartLater(DISCONNECTED_MS);
-    if (state === "failed") this.restartLater(0);
+    if (state === "failed") this.restartLater(this.connectedAt ? 0 : RESTART_FIRST_MS);
     this.emit("connection", state);
   }
 
   private restartLater(ms: number): void {
     if (this.closed || this.ended) return;
+    const apart = Math.min(RESTART_EVERY_MS, RESTART_FIRST_MS * 2 ** this.restarts);
+    const spaced = Math.max(ms, this.restartedAt + apart - Date.now());
     // Who does not offer by rule waits a little, so that there is one restart and not two.
     this.restartTimer = setTimeout(() => {
+      this.restartedAt = Date.now();
+      this.restarts++;
       void this.restart();
       this.restartLater(RESTART_EVERY_MS);
-    }, ms + (this.peer.offer ? 0 : DISCONNECTED_MS));
+    }, spaced + (this.peer.offer ? 0 : DISCONNECTED_MS));
   }
 
   /** New ICE credentials and candidates; media goes on under the same keys. */
