@@ -8,7 +8,7 @@ ARG VERSION=container
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.Version=${VERSION}" -o /parley ./cmd/parley && mkdir /data
 
 FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends libopus0 libvpx7 libopenh264-7 && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends libopus0 libvpx7 libopenh264-7 libdav1d6 && rm -rf /var/lib/apt/lists/*
 COPY --from=build /parley /parley
 COPY --from=build --chown=65532:65532 /data /data
 USER 65532

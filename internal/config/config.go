@@ -213,6 +213,8 @@ func (p *PortRange) UnmarshalText(b []byte) error {
 	return nil
 }
 
+func (p PortRange) count() int { return int(p.High) - int(p.Low) + 1 }
+
 // String is the form UnmarshalText reads.
 func (p PortRange) String() string { return fmt.Sprintf("%d-%d", p.Low, p.High) }
 
@@ -251,9 +253,7 @@ func (c *Server) Validate() []Problem {
 	if !c.UDP.IsZero() && int(c.UDP.Port)+max(c.Workers, 1)-1 > 65535 {
 		bad("udp", "%d workers from port %d do not fit below 65536", c.Workers, c.UDP.Port)
 	}
-	if first, n := int(c.UDP.Port), max(c.Workers, 1); !c.UDP.IsZero() && first <= int(c.RTPPorts.High) && first+n > int(c.RTPPorts.Low) {
-		bad("rtp-ports", "%s holds ports of udp", c.RTPPorts)
-	}
+	c.checkPorts(bad)
 	if !c.Admin.IsZero() && c.Admin.Port == c.HTTP.Port && (c.Admin.Addr == c.HTTP.Addr || !c.Admin.Addr.IsValid() || !c.HTTP.Addr.IsValid()) {
 		bad("admin", "port %d is already the http port", c.Admin.Port)
 	}
@@ -270,6 +270,34 @@ func (c *Server) Validate() []Problem {
 	c.checkWebhooks(bad)
 	ps = append(ps, c.Limits.validate()...)
 	return append(ps, checkData(c.Data)...)
+}
+
+// checkPorts finds UDP ports that are asked for twice. Addresses are not looked
+// at: who wants the same ports on two of them is rarer than who mistypes.
+func (c *Server) checkPorts(bad func(key, format string, a ...any)) {
+	type use struct {
+		key       string
+		low, high int
+	}
+	var all []use
+	add := func(key string, low, n int) { all = append(all, use{key, low, low + n - 1}) }
+	if !c.UDP.IsZero() {
+		add("udp", int(c.UDP.Port), max(c.Workers, 1))
+	}
+	add("rtp-ports", int(c.RTPPorts.Low), c.RTPPorts.count())
+	if !c.TURN.Off {
+		add("turn-ports", int(c.TURNPorts.Low), c.TURNPorts.count())
+		if !c.TURN.IsZero() {
+			add("turn", int(c.TURN.Port), 1)
+		}
+	}
+	for i, b := range all {
+		for _, a := range all[:i] {
+			if a.low <= b.high && b.low <= a.high {
+				bad(b.key, "%s and %s want the same UDP ports", b.key, a.key)
+			}
+		}
+	}
 }
 
 func (l *LimitsConf) validate() (ps []Problem) {

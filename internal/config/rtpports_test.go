@@ -28,3 +28,26 @@ func TestRTPPortsApartFromUDP(t *testing.T) {
 		t.Error("clash with --udp misjudged")
 	}
 }
+
+func TestPortsAskedForTwice(t *testing.T) {
+	c := Server{UDP: Endpoint{Port: 7800}, RTPPorts: PortRange{20000, 20999}, TURNPorts: PortRange{30000, 30999}, TURN: Listener{Endpoint: Endpoint{Port: 3478}}}
+	for _, x := range []struct {
+		change func(*Server)
+		key    string
+	}{
+		{func(*Server) {}, ""},
+		{func(c *Server) { c.TURNPorts = PortRange{20900, 21500} }, "turn-ports"},
+		{func(c *Server) { c.TURNPorts = PortRange{7000, 7800} }, "turn-ports"},
+		{func(c *Server) { c.TURN.Port = 30500 }, "turn"},
+		{func(c *Server) { c.TURN.Port = 7800 }, "turn"},
+		{func(c *Server) { c.TURN.Port, c.TURN.Off = 7800, true }, ""},
+	} {
+		c := c
+		x.change(&c)
+		var got string
+		c.checkPorts(func(key, _ string, _ ...any) { got += key })
+		if got != x.key {
+			t.Errorf("%+v: %q, want %q", c, got, x.key)
+		}
+	}
+}

@@ -118,6 +118,7 @@ func (e *Engine) tickConf(now clock.Time, c *conference, out *Out) {
 // tickLeg does what is due on a leg and returns its next deadline.
 func (e *Engine) tickLeg(now clock.Time, l *leg, out *Out) clock.Time {
 	next := e.sendFeedback(now, l, out)
+	next = clock.Earliest(next, l.egress.Tick(now, &out.Batch))
 	if l.retry {
 		l.retry = false
 		e.rebind(now, l, out)

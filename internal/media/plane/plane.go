@@ -66,11 +66,13 @@ type Codec struct {
 	Channels  uint8  // audio only; 0 means 1
 	Fmtp      string // a=fmtp parameters, unchanged
 	RTX       uint8  // payload type of RFC 4588 retransmissions, 0 = none
+	RED       uint8  // payload type of RFC 2198 redundancy of this codec, 0 = none
 	NACK      bool
 	PLI       bool
 	FIR       bool
 	TWCC      bool // a=rtcp-fb transport-cc
 	REMB      bool // a=rtcp-fb goog-remb
+	CCFB      bool // a=rtcp-fb ack ccfb (RFC 8888, section 6)
 	// TMMBR tells that the sender heeds rate limits (a=rtcp-fb ccm tmmbr), 0 to
 	// rest until it is wanted: relays between nodes do.
 	TMMBR bool
@@ -178,6 +180,9 @@ type Track struct {
 	// Mixed tells that its packets name their contributors: their CSRC lists and
 	// mixer levels (RFC 6465) are carried on, and it is no speaker itself.
 	Mixed bool
+	// Encrypted tells that payloads are end-to-end encrypted (SFrame): nothing may
+	// be looked for in them but what a codec's framing leaves clear.
+	Encrypted bool
 	// Keep asks for the source's own SSRC on every leg (translator, relay).
 	Keep bool
 }

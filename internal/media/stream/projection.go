@@ -44,6 +44,8 @@ type Projection struct {
 	halted  bool       // the receiver has no use for it now
 	held    bool       // the source is faster than Limit and has nothing slower
 	ids     pictureIDs // of the last packet before a stop
+	aim     Quality    // what the allocator has room for
+	aimed   bool       // it has said so
 	acked   bool       // a report came: the receiver knows the MID
 	lastTS  uint32
 	lastAt  clock.Time // arrival of the last forwarded packet
@@ -114,7 +116,7 @@ func (p *Projection) wanted(now clock.Time, resting, halted bool) {
 // that cannot be sent on would cost every receiver quality, and, since requests
 // are spaced, make a leg that is about to be ready wait for the next.
 func (p *Projection) wantsPictures() bool {
-	return p.leg.Ready && !p.Passing && p.src != nil && !p.paused && !p.Dead && p.sect != nil && p.src.Video() &&
+	return p.leg.Ready && !p.Passing && (!p.aimed || p.aim != Nothing) && p.src != nil && !p.paused && !p.Dead && p.sect != nil && p.src.Video() &&
 		(p.src.Info == nil || !p.table(p.src).Empty())
 }
 
@@ -123,7 +125,7 @@ func (p *Projection) seek(now clock.Time) {
 	if !p.wantsPictures() {
 		return
 	}
-	p.target = int8(p.src.Pick(now, p.Width))
+	p.target = int8(p.pick(now))
 	p.asked = now
 	p.leg.Env.Up.RequestKeyframe(now, p.src.ID, uint8(max(0, p.target)))
 }
@@ -154,7 +156,7 @@ func (p *Projection) Review(now clock.Time) {
 	if !p.wantsPictures() {
 		return
 	}
-	want := p.within(now, int8(p.src.Pick(now, p.Width)))
+	want := p.within(now, int8(p.pick(now)))
 	if p.held {
 		return
 	}
@@ -260,7 +262,7 @@ func (p *Projection) mayStart(now clock.Time, in *graph.Packet, s *Source) bool 
 		return int8(in.Layer) == p.target
 	}
 	// Nothing chosen yet: take the first picture, unless a better one is known.
-	pick := p.src.Pick(now, p.Width)
+	pick := p.pick(now)
 	return (p.layer < 0 || !p.shows(s)) && (pick < 0 || pick == int(in.Layer))
 }
 
@@ -353,6 +355,9 @@ func (p *Projection) align(in *graph.Packet, s *Source, prev *segment) uint32 {
 
 // send writes one packet under its number in segment g.
 func (p *Projection) send(now clock.Time, in *graph.Packet, g *segment, pt uint8, codec payload.Codec, out *graph.Batch) {
+	if !p.leg.admit(now, p, in, g) {
+		return
+	}
 	f := rtp.Fields{Marker: in.Hdr.Marker, PayloadType: pt, Seq: uint16(in.ExtSeq + g.delta), TS: in.Hdr.TS + g.ts, SSRC: p.SSRC}
 	n := p.write(now, in, g, &f, codec, -1, out)
 	p.Packets++

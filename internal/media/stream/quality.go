@@ -1,0 +1,81 @@
+package stream
+
+import "parley/internal/base/clock"
+
+// Quality is an operating point of a source: a simulcast encoding and, in it,
+// the highest spatial and temporal layer that is forwarded (RFC 9626 calls it
+// the target layer). Encodings and layers count from 0, the lowest.
+type Quality struct {
+	Encoding, Spatial, Temporal int8
+}
+
+// Nothing is the quality of a picture that is not sent.
+var Nothing = Quality{-1, -1, -1}
+
+// Rung is a quality with what it costs and what it shows.
+type Rung struct {
+	Quality
+	Rate          uint64 // bit/s of RTP packets, measured over about a second
+	Width, Height uint16 // pixels; 0: not known
+	FPS           uint8  // 0: not known
+}
+
+// Rungs appends the operating points that are live now, cheapest first.
+func (s *Source) Rungs(now clock.Time, out []Rung) []Rung {
+	n := 1
+	if s.Info != nil {
+		n = min(max(1, s.Info.Layers), MaxLayers)
+	}
+	for i := range n {
+		if !s.Live(now, i) {
+			continue
+		}
+		w := uint16(0)
+		if s.Video() {
+			w = uint16(topWidth >> (n - 1 - i))
+		}
+		out = append(out, Rung{Quality: Quality{Encoding: int8(i)}, Rate: s.Layers[i].meter.rate, Width: w})
+	}
+	return out
+}
+
+// Aim tells what the allocator has room for; the projection goes there at the
+// next place where a decoder can follow, down at once where it can. Nothing
+// stops the picture without a word to the receiver. Until the first Aim the
+// projection chooses by its width alone.
+func (p *Projection) Aim(now clock.Time, q Quality) {
+	if p.aimed && p.aim == q {
+		return
+	}
+	was := p.aim
+	p.aim, p.aimed = q, true
+	if q == Nothing {
+		p.stop()
+		return
+	}
+	if was == Nothing {
+		p.seek(now)
+	}
+}
+
+// Showing returns what is being forwarded, Nothing if nothing is.
+func (p *Projection) Showing() Quality {
+	if p.layer < 0 {
+		return Nothing
+	}
+	return Quality{Encoding: p.layer}
+}
+
+// pick is the encoding wanted now: the one aimed at, or the highest live one
+// below it; without an aim what fits the width. -1: none.
+func (p *Projection) pick(now clock.Time) int {
+	if !p.aimed {
+		return p.src.Pick(now, p.Width)
+	}
+	for i := int(p.aim.Encoding); i >= 0; i-- {
+		if p.src.Live(now, i) {
+			return i
+		}
+	}
+	return -1
+}
