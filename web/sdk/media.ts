@@ -6,6 +6,7 @@ import { Emitter } from "./emitter";
 import { failure, ParleyError } from "./errors";
 import { withoutAddresses } from "./peer-sdp";
 import type { AnswerResult, Kind, MediaNeeded, OfferParams, Source } from "./protocol";
+import { Restarts } from "./restarts";
 
 export interface LocalSource {
   cid: string;
@@ -62,7 +63,6 @@ export const SIMULCAST_RIDS = ["q", "h", "f"];
 
 const MAX_TRIES = 5; // of one offer that met a conflict
 const RESTART_AFTER_MS = 2_000; // "disconnected" often heals by itself within this
-const RESTART_EVERY_MS = 6_000; // between two restarts: a check round takes up to 5 s
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -79,7 +79,7 @@ export class MediaSession extends Emitter<MediaEvents> implements MediaSink {
   private iceRestart = false;
   private running: Promise<void> | null = null;
   private closed = false;
-  private restartTimer?: ReturnType<typeof setTimeout>;
+  private readonly restarts = new Restarts(() => void this.restart(this.pc.connectionState).catch(() => undefined));
 
   constructor(private readonly opts: MediaOptions) {
     super();
@@ -227,28 +227,22 @@ export class MediaSession extends Emitter<MediaEvents> implements MediaSink {
   private onConnectionState(): void {
     const state = this.pc.connectionState;
     this.emit("connection", state);
-    clearTimeout(this.restartTimer);
-    if (state === "disconnected") this.restartLater(RESTART_AFTER_MS);
-    if (state === "failed") this.restartLater(0);
-  }
-
-  private restartLater(ms: number): void {
+    if (state === "connected") this.restarts.stood();
+    else this.restarts.stop();
     if (this.closed) return;
-    this.restartTimer = setTimeout(() => {
-      this.restart(this.pc.connectionState).catch(() => undefined);
-      this.restartLater(RESTART_EVERY_MS);
-    }, ms);
+    if (state === "disconnected") this.restarts.plan(RESTART_AFTER_MS);
+    if (state === "failed") this.restarts.plan(0);
   }
 
   /** After the WebSocket came back: media needs help only if it is broken too. */
   check(): void {
     const state = this.pc.connectionState;
-    if (state === "disconnected" || state === "failed") this.restartLater(0);
+    if (!this.closed && (state === "disconnected" || state === "failed")) this.restarts.plan(0);
   }
 
   close(): void {
     this.closed = true;
-    clearTimeout(this.restartTimer);
+    this.restarts.stop();
     this.pc.onconnectionstatechange = null;
     this.pc.close();
   }

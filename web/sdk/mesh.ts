@@ -112,7 +112,7 @@ export class Mesh implements MediaSink {
 
   /** The server has closed a session: the other device is gone, or comes back by a session of its own. */
   private lost(link: PeerLink): void {
-    link.ended = true;
+    link.end();
     this.opts.changed();
   }
 

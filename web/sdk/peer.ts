@@ -7,6 +7,7 @@ import { ParleyError } from "./errors";
 import type { LocalSource, MediaSink, Received } from "./media";
 import { hidden, labels, withLabels, withoutAddresses } from "./peer-sdp";
 import type { Kind, PeerRef } from "./protocol";
+import { Restarts } from "./restarts";
 
 export interface PeerEvents {
   /** What the other side sends, by track, after a negotiation. */
@@ -38,10 +39,7 @@ const ANSWER_MS = 20_000; // the other side may be reconnecting
 const CANDIDATES = 32; // in one message
 const BATCH_MS = 20;
 const DISCONNECTED_MS = 1_500;
-const RESTART_EVERY_MS = 6_000;
-// ICE may fail within a moment when the other side's candidates are still on their way, and each restart
-// takes relays: the first waits a second, and each further one twice as long as the one before.
-const RESTART_FIRST_MS = 1_000;
+const FAILED_MS = 1_000; // before it stood once: candidates are on their way
 const CHANNEL = 0; // id of the data channel, agreed beforehand
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -73,9 +71,8 @@ export class PeerLink extends Emitter<PeerEvents> implements MediaSink {
   private early: RTCIceCandidateInit[] = []; // that came before the description
   private late: string[] = []; // of ours, not sent yet
   private flushTimer?: ReturnType<typeof setTimeout>;
-  private restartTimer?: ReturnType<typeof setTimeout>;
-  private restarts = 0; // since it was last connected
-  private restartedAt = -Infinity;
+  // Who does not offer by rule waits a little, so that there is one restart and not two.
+  private readonly restarts = new Restarts(() => void this.restart(), () => (this.opts.peer.offer ? 0 : DISCONNECTED_MS));
   private channel: RTCDataChannel | null = null;
   private using = false;
 
@@ -322,27 +319,16 @@ export class PeerLink extends Emitter<PeerEvents> implements MediaSink {
 
   private onConnectionState(): void {
     const state = this.pc.connectionState;
-    clearTimeout(this.restartTimer);
     if (state === "connected") this.connectedAt ||= Date.now();
-    if (state === "connected") this.restarts = 0;
+    if (state === "connected") this.restarts.stood();
+    else this.restarts.stop();
     if (state === "connected") this.brokenAt = 0;
     else if (this.connectedAt) this.brokenAt ||= Date.now();
-    if (state === "disconnected") this.restartLater(DISCONNECTED_MS);
-    if (state === "failed") this.restartLater(this.connectedAt ? 0 : RESTART_FIRST_MS);
+    if (!this.closed && !this.ended) {
+      if (state === "disconnected") this.restarts.plan(DISCONNECTED_MS);
+      if (state === "failed") this.restarts.plan(this.connectedAt ? 0 : FAILED_MS);
+    }
     this.emit("connection", state);
-  }
-
-  private restartLater(ms: number): void {
-    if (this.closed || this.ended) return;
-    const apart = Math.min(RESTART_EVERY_MS, RESTART_FIRST_MS * 2 ** this.restarts);
-    const spaced = Math.max(ms, this.restartedAt + apart - Date.now());
-    // Who does not offer by rule waits a little, so that there is one restart and not two.
-    this.restartTimer = setTimeout(() => {
-      this.restartedAt = Date.now();
-      this.restarts++;
-      void this.restart();
-      this.restartLater(RESTART_EVERY_MS);
-    }, spaced + (this.peer.offer ? 0 : DISCONNECTED_MS));
   }
 
   /** New ICE credentials and candidates; media goes on under the same keys. */
@@ -362,7 +348,7 @@ export class PeerLink extends Emitter<PeerEvents> implements MediaSink {
   /** After the signalling came back. */
   check(): void {
     const state = this.pc.connectionState;
-    if (state === "disconnected" || state === "failed") this.restartLater(0);
+    if (!this.closed && !this.ended && (state === "disconnected" || state === "failed")) this.restarts.plan(0);
   }
 
   // ---- who takes what from where
@@ -396,10 +382,16 @@ export class PeerLink extends Emitter<PeerEvents> implements MediaSink {
     this.emit("used", this.usedByPeer);
   }
 
+  /** The server has closed the session. */
+  end(): void {
+    this.ended = true;
+    this.restarts.stop();
+  }
+
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    clearTimeout(this.restartTimer);
+    this.restarts.stop();
     clearTimeout(this.flushTimer);
     this.answered?.(false);
     this.pc.onconnectionstatechange = null;
