@@ -118,6 +118,15 @@ func (x *topology) release(t *turn, devs []*model.Device) {
 	}
 }
 
+// freed notes that a negotiation with the server is over: a leg that was in the
+// middle of it when peers connected can be given up now.
+// Not in this turn: its owner has yet to carry out what was negotiated.
+func (x *topology) freed(t *turn) {
+	if x.direct {
+		x.m.at(t.now, func(*turn) { x.note("direct") })
+	}
+}
+
 // flowing reports whether every pair has a session that both ends call connected.
 func (x *topology) flowing(devs []*model.Device) bool {
 	for i, a := range devs {

@@ -84,6 +84,7 @@ func negotiated(m *Machine, t *turn, p Negotiated) (any, error) {
 		s.Restart = 0
 	}
 	m.media.bind(t, s, p.Bound)
+	m.topo.freed(t)
 	for _, id := range p.Active {
 		if sub := m.conf.Subscriptions[id]; sub != nil && sub.State == model.SubRequested {
 			sub.State = model.SubActive
@@ -130,9 +131,10 @@ func (x *mediaSessions) offerAround(t *turn, k *model.Track) {
 // Refused are the parameters of MediaRefused and MediaReset.
 type Refused struct{ MS ids.MediaSession }
 
-func refused(m *Machine, _ *turn, p Refused) (any, error) {
+func refused(m *Machine, t *turn, p Refused) (any, error) {
 	if s := m.conf.Media[p.MS]; s != nil && s.State == model.HaveRemoteOffer {
 		s.State = model.Stable
+		m.topo.freed(t)
 	}
 	return done(), nil
 }
