@@ -30,7 +30,7 @@ func (p *Projection) Through(now clock.Time, in *graph.Packet, s *Source, out *g
 }
 
 const (
-	maxForeign    = 128 // SSRCs of others that one leg may be sent
+	maxForeign    = 2048 // SSRCs of others that one leg may be sent
 	foreignWindow = 64  // numbers behind the highest that may yet come
 )
 
