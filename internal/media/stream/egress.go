@@ -133,6 +133,7 @@ func (e *Egress) HandleFeedback(now clock.Time, compound []byte, out *graph.Batc
 func (e *Egress) wantKeyframe(now clock.Time, ssrc uint32) {
 	if p := e.Find(ssrc); p != nil {
 		e.PLIs++
+		p.Tally.PLIs++
 		p.RequestKeyframe(now)
 	}
 }
@@ -149,10 +150,12 @@ func (e *Egress) handleNACK(now clock.Time, p *rtcp.Packet, out *graph.Batch) {
 	for i := range p.NACKs() {
 		pid, blp := p.NACK(i)
 		e.NACKs++
+		pr.Tally.NACKs++
 		pr.Resend(now, pid, out)
 		for b := range 16 {
 			if blp&(1<<b) != 0 {
 				e.NACKs++
+				pr.Tally.NACKs++
 				pr.Resend(now, pid+1+uint16(b), out)
 			}
 		}
@@ -169,6 +172,7 @@ func (e *Egress) handleBlock(now clock.Time, b rtcp.Block) {
 	}
 	pr.acked = true
 	pr.FractionLost = float64(b.Fraction) / 256
+	pr.Tally.report(&b)
 	e.FractionLost = 0
 	for _, q := range e.Sends {
 		e.FractionLost = max(e.FractionLost, q.FractionLost)

@@ -64,5 +64,6 @@ func (p *Projection) note() {
 // stop ends what is being forwarded; the next packet begins a new segment.
 func (p *Projection) stop() {
 	p.note()
+	p.Tally.rest()
 	p.layer = -1
 }

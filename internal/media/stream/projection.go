@@ -25,6 +25,7 @@ type Projection struct {
 	Width         int // wanted size, 0 = any
 	Dead          bool
 	FractionLost  float64
+	Tally         Tally
 	Packets       uint32 // sent, for the SR (rule C9: counted on this leg)
 	Octets        uint32
 	Limit         uint64 // bit/s the receiver asked for (TMMBR), 0 none
@@ -409,6 +410,9 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 	}
 	out.Shrink(off, n)
 	out.RTP(e.Leg, off, n, in.Buf, from, in.Hdr.PayloadEnd)
+	if osn < 0 {
+		p.Tally.frame(now, f.TS, in.Keyframe, p.Showing())
+	}
 	size := int(in.Hdr.PayloadEnd - in.Hdr.PayloadOff)
 	e.Packets++
 	e.Octets += uint64(n + int(in.Hdr.PayloadEnd-from))

@@ -52,6 +52,7 @@ func (p *Projection) Resend(now clock.Time, seq uint16, out *graph.Batch) {
 	p.rtxSeq++
 	p.write(now, in, g, &f, codec, int(seq), out)
 	p.leg.RTX++
+	p.Tally.RTX++
 }
 
 // mayResend refuses the same number twice within a round trip: the first answer
