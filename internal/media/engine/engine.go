@@ -66,7 +66,7 @@ type subscription struct {
 // New returns an engine without legs or tracks.
 func New(cfg Config) *Engine {
 	e := &Engine{cfg: cfg, subs: map[ids.Subscription]*subscription{}, confs: map[ids.Conference]*conference{}}
-	e.env = stream.Env{Anchor: cfg.Anchor, Random32: cfg.Random32, Up: e, ReportSoon: e.reportSoonFor, Free: e.free}
+	e.env = stream.Env{Anchor: cfg.Anchor, Random32: cfg.Random32, Up: e, ReportSoon: e.reportSoonFor, Free: e.free, Wake: e.wakeLeg}
 	return e
 }
 

@@ -108,6 +108,7 @@ func (e *Engine) ConfigureLeg(now clock.Time, id graph.LegID, m plane.LegMedia) 
 			l.sections = append(l.sections, stream.Section{MID: s.MID, Exts: s.Exts, Codecs: s.Send.Codecs})
 		}
 	}
+	l.egress.Configure(agreed(m.Sections))
 	for _, t := range l.tracks {
 		t.configure(l)
 	}

@@ -89,6 +89,7 @@ func (e *Engine) retune(l *leg) {
 			l.pass[t.cfg.Track.Kind] = true
 		}
 	}
+	l.egress.Passes = l.passesAny()
 	if was == l.pass {
 		return
 	}

@@ -4,8 +4,10 @@ import (
 	"time"
 
 	"parley/internal/base/clock"
+	"parley/internal/media/graph"
 	"parley/internal/media/plane"
 	"parley/internal/media/speaker"
+	"parley/internal/media/stream"
 )
 
 // legHeap orders legs by their next deadline; each leg knows its place.
@@ -71,6 +73,30 @@ func (e *Engine) wake(l *leg, at clock.Time) {
 	if at != 0 && (l.heapAt < 0 || at < l.due) {
 		e.heap.set(l, at)
 	}
+}
+
+// wakeLeg implements stream.Env: a leg has something to send at an instant.
+func (e *Engine) wakeLeg(id graph.LegID, at clock.Time) {
+	if l := e.leg(id); l != nil {
+		e.wake(l, at)
+	}
+}
+
+// agreed is what a peer said it would tell of what we send it.
+func agreed(list []plane.Section) (f stream.Feedback) {
+	for i := range list {
+		s := &list[i]
+		if s.Send == nil {
+			continue
+		}
+		for k := range s.Send.Codecs {
+			c := &s.Send.Codecs[k]
+			f.TWCC = f.TWCC || c.TWCC && s.Exts[plane.ExtTransportCC] != 0
+			f.CCFB = f.CCFB || c.CCFB
+			f.REMB = f.REMB || c.REMB
+		}
+	}
+	return f
 }
 
 func (e *Engine) wakeConf(c *conference, at clock.Time) {
