@@ -116,5 +116,6 @@ type API interface {
 	Flush(now clock.Time, out *Out)
 	Tick(now clock.Time, out *Out) clock.Time
 
+	// LegStats adds what the engine knows of a leg, as of the last Tick.
 	LegStats(leg graph.LegID, s *plane.LinkStats)
 }

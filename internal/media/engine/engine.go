@@ -22,6 +22,7 @@ type Engine struct {
 	confs   map[ids.Conference]*conference
 	dirty   []*conference // have packets to fan out
 	confDue clock.Time    // earliest of the conferences' deadlines
+	ticked  clock.Time
 	heap    legHeap
 	pool    crossPool
 	keys    []keyRequest // keyframe requests made during this call
@@ -61,6 +62,7 @@ type subscription struct {
 	proj   *stream.Projection
 	recipe topology.Recipe
 	passes *track // that keeps its SSRC; nil: it is projected
+	gauge  outGauge
 }
 
 // New returns an engine without legs or tracks.
@@ -273,26 +275,4 @@ func (e *Engine) Drops() Drops {
 	d := e.drops
 	d.Relayed = e.relayed
 	return d
-}
-
-// LegStats implements [API].
-func (e *Engine) LegStats(id graph.LegID, s *plane.LinkStats) {
-	l := e.leg(id)
-	if l == nil {
-		return
-	}
-	g := &l.egress
-	s.RTT, s.PacketsIn, s.BytesIn = g.RTT, l.packets, l.octets
-	s.PacketsOut, s.BytesOut, s.FractionLostOut = g.Packets, g.Octets, g.FractionLost
-	s.NACKsIn, s.NACKsOut, s.RTXOut, s.PLIsIn, s.PLIsOut = g.NACKs, l.nacks, g.RTX, g.PLIs, l.plis
-	s.EstimateOut, s.EstimateIn, s.Goodput = g.REMB, l.est.Rate(), l.goodput
-	if s.EstimateIn == 0 {
-		s.EstimateIn = l.rateIn
-	}
-	s.LostIn = 0
-	for _, st := range l.streams {
-		if exp, got := st.recv.Counts(); !st.rtx && exp > got {
-			s.LostIn += exp - got
-		}
-	}
 }

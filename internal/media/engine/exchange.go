@@ -180,9 +180,14 @@ type limiter struct {
 	gap  time.Duration
 	seq  uint8 // FIR command number
 	open bool  // it is not answered yet
+
+	asks, keys uint64 // requests sent, key frames that came
 }
 
-func (k *limiter) came() { k.want, k.open = false, false }
+func (k *limiter) came() {
+	k.want, k.open = false, false
+	k.keys++
+}
 
 // sent notes a request. While they follow each other the gap doubles.
 func (k *limiter) sent(now clock.Time, rtt time.Duration) {
@@ -192,6 +197,7 @@ func (k *limiter) sent(now clock.Time, rtt time.Duration) {
 		k.gap = min(2*k.gap, keyMax)
 	}
 	k.want, k.next = false, now.Add(max(k.gap, rtt))
+	k.asks++
 }
 
 // speakers tells who talks, from the shard that is lowest among the homes of

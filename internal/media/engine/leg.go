@@ -80,6 +80,8 @@ type inStream struct {
 	track *track    // nil: not published (yet)
 	off   int64     // added to extended numbers, so that they run on over SSRCs
 	heard clock.Time
+	nacks uint64 // sequence numbers asked for
+	gauge inGauge
 }
 
 func (s *inStream) detach() {

@@ -153,6 +153,7 @@ func (e *Engine) sendNACKs(now clock.Time, l *leg, out *Out) (next clock.Time) {
 		if len(e.seqs) > 0 {
 			e.rtcp = rtcp.AppendNACK(e.begin(l), l.ssrc, st.recv.SSRC, e.seqs)
 			l.nacks += uint64(len(e.seqs))
+			st.nacks += uint64(len(e.seqs))
 			e.emit(l, out)
 		}
 	}
@@ -247,4 +248,5 @@ func (l *leg) rates(now clock.Time) {
 		l.rateIn = uint64(float64(l.octets-l.prior) * 8 / dt)
 	}
 	l.priorAt, l.priorOut, l.prior = now, l.egress.Octets, l.octets
+	l.gauge(now)
 }

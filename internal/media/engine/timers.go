@@ -106,6 +106,7 @@ func (e *Engine) wakeConf(c *conference, at clock.Time) {
 
 // Tick implements [API].
 func (e *Engine) Tick(now clock.Time, out *Out) clock.Time {
+	e.ticked = now
 	for len(e.heap) > 0 && e.heap[0].due <= now {
 		l := e.heap[0]
 		e.heap.remove(l)

@@ -300,20 +300,3 @@ type Plane interface {
 	// Stats returns a snapshot for one link; false if unknown.
 	Stats(ids.Connection) (LinkStats, bool)
 }
-
-// LinkStats is a snapshot of one link. Rates are of the last second or so.
-type LinkStats struct {
-	State                   string
-	RemoteAddr              netip.AddrPort
-	Profile                 string // SRTP protection profile
-	RTT                     time.Duration
-	PacketsIn, PacketsOut   uint64
-	BytesIn, BytesOut       uint64
-	LostIn                  uint64  // after repair, of what the peer sent
-	FractionLostOut         float64 // 0..1, from the peer's last receiver reports
-	NACKsIn, NACKsOut       uint64
-	RTXOut                  uint64
-	PLIsIn, PLIsOut         uint64
-	EstimateIn, EstimateOut uint64 // bit/s
-	Goodput                 uint64 // bit/s out
-}

@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/media/graph"
+	"parley/internal/media/plane"
+	"parley/internal/media/quality"
+	"parley/internal/media/stream"
+)
+
+// inGauge and outGauge turn counters into what happened of late. They are read
+// when the leg reports, about once a second, and never by a packet.
+type inGauge struct {
+	was           stream.ReceiverStats
+	before, after float64 // lost, 0..1
+}
+
+type outGauge struct {
+	at       clock.Time
+	octets   uint32
+	frames   uint64
+	frozen   time.Duration
+	rate     uint64  // bit/s
+	fps      float64 // pictures a second
+	standing float64 // 0..1 of the time, decaying
+}
+
+// gaugeMin keeps rates from being taken over instants too near to each other.
+const gaugeMin = 300 * time.Millisecond
+
+// gauge is called with each regular report.
+func (l *leg) gauge(now clock.Time) {
+	for _, st := range l.streams {
+		st.gauge.take(st.recv.Stats())
+	}
+	for _, t := range l.tracks {
+		t.src.Measure(now)
+	}
+	for _, s := range l.subs {
+		s.gauge.take(now, s.proj)
+	}
+}
+
+func (g *inGauge) take(s stream.ReceiverStats) {
+	if s.Expected < g.was.Expected || s.Expected-g.was.Expected < 5 { // too few to speak of shares
+		if s.Expected < g.was.Expected {
+			g.was = s
+		}
+		return
+	}
+	exp := float64(s.Expected - g.was.Expected)
+	got := float64(s.Received) - float64(g.was.Received)
+	g.before = share(exp-got, exp)
+	g.after = share(exp-got-(float64(s.Repaired)-float64(g.was.Repaired)), exp)
+	g.was = s
+}
+
+func share(part, of float64) float64 {
+	if of <= 0 {
+		return 0
+	}
+	return min(1, max(0, part/of))
+}
+
+// standSmooth is the weight of the last second in the share of frozen time: the
+// score remembers a freeze for some seconds, as people do.
+const standSmooth = 0.2
+
+func (g *outGauge) take(now clock.Time, p *stream.Projection) {
+	y := &p.Tally
+	dt := now.Sub(g.at)
+	if g.at != 0 && dt < gaugeMin {
+		return
+	}
+	if g.at != 0 {
+		g.rate = uint64(float64(p.Octets-g.octets) * 8 / dt.Seconds())
+		if p.Octets < g.octets { // counted afresh under another SSRC
+			g.rate = 0
+		}
+		g.fps = float64(y.Frames-g.frames) / dt.Seconds()
+		stood := share(float64(y.Frozen-g.frozen)+float64(y.Standing(now)), float64(dt))
+		g.standing += (stood - g.standing) * standSmooth
+	}
+	g.at, g.octets, g.frames, g.frozen = now, p.Octets, y.Frames, y.Frozen
+}
+
+// LegStats implements [API].
+func (e *Engine) LegStats(id graph.LegID, s *plane.LinkStats) {
+	l, now := e.leg(id), e.ticked
+	if l == nil {
+		return
+	}
+	g := &l.egress
+	s.RTT, s.PacketsIn, s.BytesIn = g.RTT, l.packets, l.octets
+	s.PacketsOut, s.BytesOut, s.FractionLostOut = g.Packets, g.Octets, g.FractionLost
+	s.NACKsIn, s.NACKsOut, s.RTXOut, s.PLIsIn, s.PLIsOut = g.NACKs, l.nacks, g.RTX, g.PLIs, l.plis
+	s.EstimateIn, s.Goodput, s.RateIn = l.est.Rate(), l.goodput, l.rateIn
+	s.EstimateOut, _ = g.Budget()
+	if s.EstimateIn == 0 {
+		s.EstimateIn = l.rateIn
+	}
+	s.LostIn = 0
+	for _, st := range l.streams {
+		if exp, got := st.recv.Counts(); !st.rtx && exp > got {
+			s.LostIn += exp - got
+		}
+	}
+	s.Control = l.control()
+	e.streamsIn(now, l, s)
+	e.streamsOut(now, l, s)
+}
+
+// control describes the congestion control toward the peer.
+func (l *leg) control() plane.RateControl {
+	var c plane.RateControl
+	if rate, known := l.egress.Budget(); known {
+		c.Target = rate
+	}
+	if l.egress.REMB != 0 {
+		c.Feedback, c.REMB = "remb", l.egress.REMB
+	}
+	return c
+}
+
+// streamsIn lists what the peer publishes.
+func (e *Engine) streamsIn(now clock.Time, l *leg, s *plane.LinkStats) {
+	s.ScoreIn = 0
+	for _, t := range l.tracks {
+		var rungs [stream.MaxLayers * 8]stream.Rung
+		known := t.src.Rungs(now, rungs[:0])
+		best := 0.0
+		for i := range t.layers {
+			if t.layers[i].in == nil {
+				continue
+			}
+			in := t.inStats(now, i, known)
+			best = max(best, in.Score)
+			s.In = append(s.In, in)
+		}
+		if !t.muted { // a track is as good as its best encoding
+			s.ScoreIn = quality.Lowest(s.ScoreIn, best)
+		}
+	}
+}
+
+func (t *track) inStats(now clock.Time, i int, known []stream.Rung) plane.StreamIn {
+	y, st := &t.layers[i], t.layers[i].in
+	c := st.recv.Stats()
+	s := plane.StreamIn{
+		Track: t.cfg.Track.Track, Kind: t.cfg.Track.Kind, Source: t.cfg.Track.Source, MID: st.mid, Encoding: i,
+		SSRC: st.recv.SSRC, Live: t.src.Live(now, i), Packets: c.Received, Expected: c.Expected, Repaired: c.Repaired,
+		LossBefore: st.gauge.before, LossAfter: st.gauge.after, Jitter: c.Jitter,
+		NACKs: st.nacks, PLIs: y.key.asks, Keyframes: y.key.keys,
+	}
+	if t.sect >= 0 && t.leg != nil {
+		r := t.leg.media.Sections[t.sect].Recv
+		if i < len(r.Layers) {
+			s.RID = r.Layers[i].RID
+		}
+		if len(r.Codecs) > 0 {
+			s.Codec = r.Codecs[0].Name
+		}
+	}
+	for _, r := range known { // cheapest first: the last of the encoding is all of it
+		if int(r.Encoding) == i {
+			s.Bitrate, s.Width, s.Height, s.FPS = r.Rate, int(r.Width), int(r.Height), float64(r.FPS)
+		}
+	}
+	if s.Live {
+		s.Score = quality.Round(scoreIn(&s, t.leg.egress.RTT))
+	}
+	return s
+}
+
+func scoreIn(s *plane.StreamIn, rtt time.Duration) float64 {
+	if s.Kind == plane.Audio {
+		return quality.Audio{Codec: s.Codec, Loss: s.LossAfter, RTT: rtt, Jitter: s.Jitter}.Score()
+	}
+	return quality.Video{Codec: s.Codec, Bitrate: s.Bitrate, Width: s.Width, Height: s.Height, FPS: s.FPS,
+		Loss: s.LossAfter, RTT: rtt, Jitter: s.Jitter, Screen: s.Source == "screen"}.Score()
+}
+
+// streamsOut lists what the peer is sent.
+func (e *Engine) streamsOut(now clock.Time, l *leg, s *plane.LinkStats) {
+	s.ScoreOut = 0
+	for _, x := range l.subs {
+		out := x.outStats(now)
+		s.ScoreOut = quality.Lowest(s.ScoreOut, out.Score)
+		s.Out = append(s.Out, out)
+	}
+}
+
+func (x *subscription) outStats(now clock.Time) plane.StreamOut {
+	p, y := x.proj, &x.proj.Tally
+	q := p.Showing()
+	s := plane.StreamOut{
+		Sub: x.cfg.Sub.Sub, Track: x.cfg.Sub.Track, MID: x.cfg.Sub.MID, SSRC: p.SSRC, Bitrate: x.gauge.rate, Packets: uint64(p.Packets),
+		Lost: y.Lost, FractionLost: p.FractionLost, RTT: x.leg.egress.RTT, NACKs: y.NACKs, RTX: y.RTX, PLIs: y.PLIs,
+		Encoding: int(q.Encoding), Spatial: int(q.Spatial), Temporal: int(q.Temporal),
+		WantWidth: x.cfg.Sub.Width, WantHeight: x.cfg.Sub.Height, Switches: y.Switches, State: x.state(now),
+	}
+	src := p.Source()
+	if src == nil {
+		return s
+	}
+	s.Track, s.Kind, s.Source = src.Track.Track, src.Track.Kind, src.Track.Source
+	s.Jitter = time.Duration(float64(y.Jitter) / float64(src.Clock()) * float64(time.Second))
+	if src.Info != nil && len(src.Info.Codecs) > 0 {
+		s.Codec = src.Info.Codecs[0].Name
+	}
+	if src.Video() {
+		s.Frames, s.FPS, s.Freezes, s.Frozen = y.Frames, x.gauge.fps, y.Freezes, y.Frozen
+		x.shown(now, src, q, &s)
+	}
+	if s.State != statePaused && s.State != stateIdle {
+		s.Score = quality.Round(x.score(&s))
+	}
+	return s
+}
+
+// shown fills in the size of what is forwarded, and what there would be.
+func (x *subscription) shown(now clock.Time, src *stream.Source, q stream.Quality, s *plane.StreamOut) {
+	var space [stream.MaxLayers * 8]stream.Rung
+	seen := int8(-1)
+	for _, r := range src.Rungs(now, space[:0]) {
+		if r.Encoding != seen {
+			seen = r.Encoding
+			s.Encodings++
+		}
+		s.Best = r.Rate
+		if r.Encoding == q.Encoding && r.Spatial <= q.Spatial && r.Temporal <= q.Temporal {
+			s.Width, s.Height = int(r.Width), int(r.Height)
+		}
+	}
+}
+
+// States of a subscription in statistics.
+const (
+	stateFlowing = "flowing"
+	stateFrozen  = "frozen"  // it flowed, and something keeps the next picture
+	stateWaiting = "waiting" // for its first picture
+	statePaused  = "paused"  // by wish, or for want of room
+	stateIdle    = "idle"    // the source sends nothing
+)
+
+func (x *subscription) state(now clock.Time) string {
+	p, src := x.proj, x.proj.Source()
+	switch {
+	case src == nil || !anyLive(now, src):
+		return stateIdle
+	case !p.Awake():
+		return statePaused
+	case !src.Video():
+		return stateFlowing
+	case p.Showing() == stream.Nothing:
+		return stateWaiting
+	case p.Tally.Standing(now) > 0 && src.Track.Source != "screen":
+		return stateFrozen
+	}
+	return stateFlowing
+}
+
+func anyLive(now clock.Time, src *stream.Source) bool {
+	for i := range src.Layers {
+		if src.Live(now, i) {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *subscription) score(s *plane.StreamOut) float64 {
+	if s.Kind == plane.Audio {
+		return quality.Audio{Codec: s.Codec, Loss: s.FractionLost, RTT: s.RTT, Jitter: s.Jitter}.Score()
+	}
+	return quality.Video{Codec: s.Codec, Bitrate: s.Bitrate, Width: s.Width, Height: s.Height, WantWidth: s.WantWidth,
+		WantHeight: s.WantHeight, FPS: s.FPS, Loss: s.FractionLost, Frozen: x.gauge.standing, RTT: s.RTT, Jitter: s.Jitter,
+		Screen: s.Source == "screen", Waiting: s.State == stateWaiting}.Score()
+}
