@@ -135,6 +135,10 @@ func (c *Controller) OnSent(now clock.Time, p Packet) {
 	}
 }
 
+// OnSentUntold notes a packet that leaves where no feedback by packet was
+// agreed: nothing is kept of it.
+func (c *Controller) OnSentUntold(now clock.Time, size int) { c.alr.sent(now, size, c.target) }
+
 // OnTWCC takes transport-wide feedback.
 func (c *Controller) OnTWCC(now clock.Time, t rtcp.TWCC) {
 	c.results = c.history.TWCC(&t, c.results[:0])

@@ -20,6 +20,8 @@ type Env struct {
 	ReportSoon func(now clock.Time, leg graph.LegID)
 	// Free tells whether nobody on a leg has had an SSRC yet; nil: nobody has.
 	Free func(leg graph.LegID, ssrc uint32) bool
+	// Wake asks for the [Egress.Tick] of a leg at an instant; nil: nobody can.
+	Wake func(leg graph.LegID, at clock.Time)
 }
 
 // DefaultRTT is assumed until a leg has told one.
@@ -30,7 +32,10 @@ type Egress struct {
 	Leg   graph.LegID
 	Env   *Env
 	Ready bool // keys exist: packets may leave
-	Sends []*Projection
+	// Passes tells that others' RTCP crosses to the leg: what bounds its streams
+	// is for their senders to heed.
+	Passes bool
+	Sends  []*Projection
 
 	RTT          time.Duration // 0 until measured
 	FractionLost float64
@@ -41,6 +46,8 @@ type Egress struct {
 	REMB         uint64
 
 	foreign map[uint32]*foreign // by SSRC
+	red     redundancy
+	cong    *congestion // nil: no receiver tells what arrives
 
 	twSeq uint16
 	absAt clock.Time
@@ -113,6 +120,8 @@ func (e *Egress) HandleFeedback(now clock.Time, compound []byte, out *graph.Batc
 			}
 		case p.Type == rtcp.TypeRTPFB && p.Count == rtcp.FmtNACK:
 			e.handleNACK(now, &p, out)
+		case p.Type == rtcp.TypeRTPFB:
+			e.handleCongestion(now, &p)
 		case p.Type == rtcp.TypePSFB && p.Count == rtcp.FmtPLI:
 			if m, ok := p.Media(); ok {
 				e.wantKeyframe(now, m)
@@ -124,7 +133,7 @@ func (e *Egress) HandleFeedback(now clock.Time, compound []byte, out *graph.Batc
 			}
 		case p.Type == rtcp.TypePSFB && p.Count == rtcp.FmtAFB:
 			if v, ok := p.REMB(); ok {
-				e.REMB = v
+				e.handleREMB(now, v)
 			}
 		}
 	}
@@ -177,6 +186,10 @@ func (e *Egress) handleBlock(now clock.Time, b rtcp.Block) {
 	for _, q := range e.Sends {
 		e.FractionLost = max(e.FractionLost, q.FractionLost)
 	}
+	e.red.heard(now, pr.FractionLost)
+	if e.cong != nil {
+		e.cong.cc.OnLoss(now, e.FractionLost)
+	}
 	if b.LSR == 0 {
 		return
 	}
@@ -191,6 +204,9 @@ func (e *Egress) handleBlock(now clock.Time, b rtcp.Block) {
 		e.RTT = rtt
 	} else {
 		e.RTT += (rtt - e.RTT) / 4
+	}
+	if e.cong != nil {
+		e.cong.cc.OnRTT(e.RTT)
 	}
 }
 

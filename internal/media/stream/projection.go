@@ -360,6 +360,9 @@ func (p *Projection) send(now clock.Time, in *graph.Packet, g *segment, pt uint8
 		return
 	}
 	f := rtp.Fields{Marker: in.Hdr.Marker, PayloadType: pt, Seq: uint16(in.ExtSeq + g.delta), TS: in.Hdr.TS + g.ts, SSRC: p.SSRC}
+	if r := p.m.RED(in.Hdr.PayloadType); r != 0 && p.repeat(now, in, g, pt) {
+		f.PayloadType = r
+	}
 	n := p.write(now, in, g, &f, codec, -1, out)
 	p.Packets++
 	p.Octets += uint32(n)
@@ -391,16 +394,17 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 	case p.Slot:
 		f.CSRC = t.SrcID
 	}
-	off, b := out.Grow(rtp.MaxHeader)
+	extra := e.red.size
+	off, b := out.Grow(rtp.MaxHeader + extra)
 	n, tw := p.m.Header(b, f, &hop, in)
-	if tw {
-		e.twSeq++
-	}
 	if osn >= 0 { // RFC 4588, section 4
 		b[n], b[n+1] = uint8(osn>>8), uint8(osn)
 		n += 2
 	}
 	from := in.Hdr.PayloadOff
+	if extra > 0 {
+		n += e.red.put(b[n:], in.Hdr.TS)
+	}
 	if g.pic != 0 || g.tl0 != 0 {
 		var d payload.Picture
 		if payload.ParsePicture(codec, in.Payload(), &d) {
@@ -413,8 +417,13 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 	if osn < 0 {
 		p.Tally.frame(now, f.TS, in.Keyframe, p.Showing())
 	}
-	size := int(in.Hdr.PayloadEnd - in.Hdr.PayloadOff)
+	size := int(in.Hdr.PayloadEnd-in.Hdr.PayloadOff) + extra
+	whole := n + int(in.Hdr.PayloadEnd-from)
 	e.Packets++
-	e.Octets += uint64(n + int(in.Hdr.PayloadEnd-from))
+	e.Octets += uint64(whole)
+	e.sent(now, f.SSRC, f.Seq, whole, tw)
+	if osn >= 0 && e.cong != nil {
+		e.cong.repairs.octets += uint64(whole)
+	}
 	return size
 }
