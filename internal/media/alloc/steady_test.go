@@ -1,0 +1,215 @@
+package alloc_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/media/alloc"
+)
+
+// path plays a budget over time and counts what a demand goes through.
+type path struct {
+	s        alloc.Splitter
+	now      clock.Time
+	d        []*alloc.Demand
+	ups      int
+	downs    int
+	lastUp   clock.Time
+	lastDown clock.Time
+}
+
+func newPath(d ...*alloc.Demand) *path { return &path{now: start, d: d} }
+
+const review = 250 * time.Millisecond
+
+func (p *path) run(d time.Duration, budget func(at time.Duration) uint64) {
+	for at := time.Duration(0); at < d; at += review {
+		p.now = p.now.Add(review)
+		was := p.d[0].Given()
+		p.s.Split(p.now, budget(at), p.d)
+		switch is := p.d[0].Given(); {
+		case is > was:
+			p.ups, p.lastUp = p.ups+1, p.now
+		case is < was:
+			p.downs, p.lastDown = p.downs+1, p.now
+		}
+	}
+}
+
+func always(rate uint64) func(time.Duration) uint64 {
+	return func(time.Duration) uint64 { return rate }
+}
+
+// TestSFM8_SplitHoldsStillOnASawtooth: an estimate that swings around what a
+// rung needs, as that of additive increase does, moves the rung a few times in
+// the first seconds and then not any more for half a minute.
+func TestSFM8_SplitHoldsStillOnASawtooth(t *testing.T) {
+	saw := func(at time.Duration) uint64 { // 460 to 600 kbit/s in 4 s
+		return 460_000 + uint64(at%(4*time.Second))*140_000/uint64(4*time.Second)
+	}
+	p := newPath(&alloc.Demand{Class: alloc.Rest, Ladder: simulcast()})
+	p.run(5*time.Second, always(3_000_000))
+	p.run(30*time.Second, saw)
+	if p.ups > 4 {
+		t.Errorf("%d times up in the first half minute", p.ups)
+	}
+	p.ups, p.downs = 0, 0
+	p.run(30*time.Second, saw)
+	if p.ups > 1 || p.downs > 1 {
+		t.Errorf("%d times up, %d down in the second half minute", p.ups, p.downs)
+	}
+}
+
+// TestQ3_BackAfterASqueeze: 2 Mbit/s, 250 kbit/s for 30 s, 2 Mbit/s again, with
+// an estimate that needs 6 s for it. Down at once, up once, nothing back.
+func TestQ3_BackAfterASqueeze(t *testing.T) {
+	p := newPath(&alloc.Demand{Class: alloc.Rest, Ladder: simulcast()})
+	p.run(20*time.Second, always(2_000_000))
+	if p.d[0].Given() != 2 {
+		t.Fatalf("at 2 Mbit/s: %d", p.d[0].Given())
+	}
+	squeezed := p.now
+	p.run(30*time.Second, always(250_000))
+	if p.downs != 1 || p.lastDown.Sub(squeezed) > review {
+		t.Errorf("%d times down, the last after %v", p.downs, p.lastDown.Sub(squeezed))
+	}
+	lifted := p.now
+	p.downs = 0
+	p.run(30*time.Second, func(at time.Duration) uint64 {
+		return min(2_000_000, 250_000+uint64(at)*1_750_000/uint64(6*time.Second))
+	})
+	if p.d[0].Given() != 2 || p.lastUp.Sub(lifted) > 7*time.Second || p.downs > 0 {
+		t.Errorf("at rung %d, last up after %v, %d times down", p.d[0].Given(), p.lastUp.Sub(lifted), p.downs)
+	}
+}
+
+// TestRetryWaitsLonger: rises into a budget that cannot bear them grow rare,
+// until there is clearly more.
+func TestRetryWaitsLonger(t *testing.T) {
+	p := newPath(&alloc.Demand{Class: alloc.Rest, Ladder: simulcast()})
+	lying := func(time.Duration) uint64 { // room until somebody uses it
+		if p.d[0].Given() > 0 {
+			return 400_000
+		}
+		return 560_000
+	}
+	p.run(60*time.Second, lying)
+	first := p.ups
+	p.ups = 0
+	p.run(60*time.Second, lying)
+	if p.ups >= first || p.ups > 2 {
+		t.Errorf("%d rises in the first minute, %d in the second", first, p.ups)
+	}
+	before := p.now
+	p.run(5*time.Second, always(1_000_000))
+	if p.d[0].Given() != 1 || p.lastUp.Sub(before) > time.Second {
+		t.Errorf("clearly more: rung %d after %v", p.d[0].Given(), p.lastUp.Sub(before))
+	}
+}
+
+func TestSplitDipDoesNotStopAPicture(t *testing.T) {
+	p := newPath(&alloc.Demand{Class: alloc.Rest, Ladder: simulcast()})
+	p.run(5*time.Second, always(200_000))
+	p.run(750*time.Millisecond, always(90_000))
+	p.run(5*time.Second, always(200_000))
+	if p.downs != 0 {
+		t.Error("a dip stopped the picture")
+	}
+	from := p.now
+	p.run(3*time.Second, always(90_000))
+	if p.d[0].Given() != alloc.Nothing || p.lastDown.Sub(from) > 1500*time.Millisecond {
+		t.Errorf("rung %d after %v", p.d[0].Given(), p.lastDown.Sub(from))
+	}
+}
+
+// TestSpeakersTakeTurns: what one speaker gives up for the next counts as no
+// mistake of his: he has it back as soon as he speaks again.
+func TestSpeakersTakeTurns(t *testing.T) {
+	a, b := &alloc.Demand{Ladder: simulcast()}, &alloc.Demand{Ladder: simulcast()}
+	p := newPath(a, b)
+	for i := range 20 {
+		x, y := a, b
+		if i%2 == 1 {
+			x, y = b, a
+		}
+		x.Class, y.Class = alloc.Speaker, alloc.Rest
+		p.run(3*time.Second, always(2_000_000))
+		if x.Given() != 2 || y.Given() != 0 {
+			t.Fatalf("turn %d: %d and %d", i, x.Given(), y.Given())
+		}
+	}
+}
+
+// TestRungsComeAndGo: what was given is found again in another ladder.
+func TestRungsComeAndGo(t *testing.T) {
+	all := simulcast()
+	d := &alloc.Demand{Class: alloc.Rest, Ladder: all}
+	p := newPath(d)
+	p.run(time.Second, always(800_000))
+	d.Ladder = append([]alloc.Rung(nil), all[1:]...) // the lowest is switched off
+	p.run(time.Second, always(800_000))
+	if d.Given() != 0 || d.Ladder[0].Level != 1 {
+		t.Errorf("given %d", d.Given())
+	}
+	d.Ladder = all[:1]
+	p.run(time.Second, always(800_000))
+	if d.Given() != 0 {
+		t.Errorf("given %d of one", d.Given())
+	}
+	d.Ladder = nil
+	p.run(time.Second, always(800_000))
+	if d.Given() != alloc.Nothing || d.Wanted() != alloc.Nothing {
+		t.Errorf("given %d of none", d.Given())
+	}
+	d.Ladder = all
+	p.run(time.Second, always(800_000))
+	if d.Given() != 1 {
+		t.Errorf("given %d", d.Given())
+	}
+}
+
+// big is a receiver of a hundred cameras that has room for some.
+func big() (d []*alloc.Demand) {
+	l := scalable()
+	for i := range 100 {
+		c := alloc.Rest
+		if i == 7 {
+			c = alloc.Speaker
+		}
+		d = append(d, &alloc.Demand{Class: c, Width: 320 << (i % 3), Ladder: l}, &alloc.Demand{Class: alloc.Audio, Ladder: sound()})
+	}
+	return d
+}
+
+func TestSplitDoesNotAllocate(t *testing.T) {
+	var s alloc.Splitter
+	d := big()
+	r := rand.New(rand.NewPCG(1, 1))
+	now := start
+	if n := testing.AllocsPerRun(50, func() {
+		now = now.Add(review)
+		s.Split(now, 4_000_000+r.Uint64N(30_000_000), d)
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkSplit(b *testing.B) {
+	for _, c := range []struct {
+		name   string
+		budget uint64
+	}{{"plenty", alloc.Unlimited}, {"scarce", 30_000_000}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			var s alloc.Splitter
+			d := big()
+			now := start
+			for b.Loop() {
+				now = now.Add(review)
+				s.Split(now, c.budget, d)
+			}
+		})
+	}
+}
