@@ -54,6 +54,8 @@ type Policy struct {
 	Topology       string   `json:"topology,omitempty"`   // see conference.setTopology
 	// AllowDiscouraged: the standards advise against this topology, and it is wanted.
 	AllowDiscouraged *bool `json:"allowDiscouraged,omitempty"`
+	// E2EE: media is encrypted end to end. Decided before the conference starts.
+	E2EE *bool `json:"e2ee,omitempty"`
 }
 
 // SetPolicyParams of conference.setPolicy.

@@ -30,6 +30,8 @@ type StartParams struct {
 	// Topology of a conference that starts with this; see conference.setTopology.
 	Topology         string `json:"topology,omitempty"`
 	AllowDiscouraged bool   `json:"allowDiscouraged,omitempty"`
+	// E2EE: only devices that encrypt end to end, from the start on.
+	E2EE bool `json:"e2ee,omitempty"`
 }
 
 // StartResult of conference.start and part of JoinResult.
@@ -73,6 +75,8 @@ type JoinParams struct {
 	Caps             Caps   `json:"caps,omitzero"`
 	// Cascade is said by the focus of another conference.
 	Cascade *Cascade `json:"cascade,omitempty"`
+	// E2EE are the device's public keys; an encrypted conference wants them.
+	E2EE *E2EEKeys `json:"e2ee,omitempty"`
 }
 
 // JoinResult of conference.join.
@@ -87,8 +91,9 @@ type JoinResult struct {
 	MS     string          `json:"ms"` // MediaSession toward the server, for media.offer
 	Tracks []PublishResult `json:"tracks,omitempty"`
 	Answer *AnswerResult   `json:"answer,omitempty"`
-	Needed MediaNeeded     `json:"needed"`        // sections to offer at once
-	Leg    *LegState       `json:"leg,omitempty"` // how media flows for this device
+	Needed MediaNeeded     `json:"needed"`         // sections to offer at once
+	Leg    *LegState       `json:"leg,omitempty"`  // how media flows for this device
+	E2EE   bool            `json:"e2ee,omitempty"` // media is encrypted end to end here
 }
 
 // LeaveParams of conference.leave.

@@ -55,6 +55,8 @@ type Caps struct {
 	Compose bool `json:"compose,omitempty"`
 	// Group: it is a multicast group, of plain RTP; nobody else says so.
 	Group bool `json:"group,omitempty"`
+	// E2EE: it encrypts and decrypts media end to end by SFrame (RFC 9605).
+	E2EE bool `json:"e2ee,omitempty"`
 	// Codecs that it can take, as "opus", "VP8"; none: what its descriptions say.
 	Codecs []string `json:"codecs,omitempty"`
 }

@@ -236,6 +236,9 @@ func apply(d *api.Definition, in *api.PatchConference, running bool) error {
 	}
 	if in.Policy != nil && !running {
 		d.Policy = focus.Overlay(d.Policy, *in.Policy)
+		if err := checkSealed(d.Policy); err != nil {
+			return err
+		}
 	}
 	if in.Banned != nil {
 		d.Banned = slices.Clone(*in.Banned)

@@ -7,6 +7,7 @@ import (
 	"parley/api"
 	"parley/internal/base/fault"
 	"parley/internal/conference/control"
+	"parley/internal/conference/policy"
 )
 
 // topology tells how media flows: of a running conference as it is, of another
@@ -59,7 +60,7 @@ func setTopology(c *call) (any, error) {
 			return errNotFound()
 		}
 		d.Policy.Topology, d.Policy.AllowDiscouraged = in.Topology, &in.AllowDiscouraged
-		return nil
+		return checkSealed(d.Policy)
 	})
 	if err != nil {
 		return nil, err
@@ -79,6 +80,14 @@ func checkPlanned(in api.PutTopology) error {
 		e := fault.New(488, "topology-discouraged", "%s is discouraged; %s is recommended in its place, or say allowDiscouraged", in.Topology, better)
 		e.Data = map[string]any{"topology": in.Topology, "recommended": better}
 		return e
+	}
+	return nil
+}
+
+// checkSealed refuses what a server without keys cannot do.
+func checkSealed(p api.Policy) error {
+	if p.E2EE != nil && *p.E2EE && !policy.Blind(p.Topology) {
+		return policy.ErrEncrypted(409, "the server cannot do "+p.Topology+" without the keys")
 	}
 	return nil
 }

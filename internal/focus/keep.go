@@ -210,6 +210,7 @@ func Overlay(a, b api.Policy) api.Policy {
 		a.Topology, a.AllowDiscouraged = b.Topology, nil // that was said of another one
 	}
 	over(&a.AllowDiscouraged, b.AllowDiscouraged)
+	over(&a.E2EE, b.E2EE)
 	return a
 }
 

@@ -258,6 +258,7 @@ func (r *room) publish(l *leg, k *model.Track) {
 	err := r.f.cfg.Plane.Publish(plane.Track{
 		Conf: r.id, Conn: l.connOf(k.MID), Track: k.ID, MID: k.MID, Kind: kindOf(k.Kind), Source: k.Source,
 		CNAME: r.cnameOf(l, k), SrcID: k.SrcID, Muted: k.Muted(),
+		Encrypted: r.m.E2EE(),
 	})
 	if err != nil {
 		r.log.Warn("publish refused by the media side", "track", string(k.ID), "err", fault.From(err).Reason)

@@ -9,6 +9,7 @@ import (
 	"parley/internal/base/fault"
 	"parley/internal/base/ids"
 	"parley/internal/conference/model"
+	"parley/internal/conference/policy"
 )
 
 // instead names what is better than a topology that the standards advise
@@ -36,6 +37,9 @@ func (x *topology) check(name string, allowed bool, d *model.Device) error {
 			"%s is discouraged; %s is recommended in its place, or say allowDiscouraged", name, better)
 		e.Data = map[string]any{"topology": name, "recommended": better}
 		return e
+	}
+	if x.m.cfg.Policy.E2EE && !policy.Blind(name) {
+		return policy.ErrEncrypted(409, "the server cannot do "+name+" without the keys")
 	}
 	for _, kind := range needs[name] {
 		if err := x.mixer(kind); err != nil {
@@ -230,11 +234,13 @@ func (x *topology) arrives(d *model.Device, p api.JoinParams) {
 		own = model.Choice{Topology: p.Topology, AllowDiscouraged: p.AllowDiscouraged}
 	}
 	d.Supply = model.Supply{Own: own, Caps: p.Caps, Cascade: p.Cascade, Group: p.Caps.Group && d.Dialect == "rtp"}
+	x.m.seals.arrives(d, p)
 }
 
 // leaves forgets a device.
 func (x *topology) leaves(d *model.Device) {
 	delete(x.arrived, d)
+	x.m.seals.forget(d)
 	d.Leg, d.Links, d.Cascade = model.Leg{}, nil, nil
 	x.members("left")
 }

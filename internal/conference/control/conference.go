@@ -20,6 +20,12 @@ func startConference(m *Machine, t *turn, p api.StartParams) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.E2EE && m.conf.Phase != model.Scheduled && !m.cfg.Policy.E2EE {
+		return nil, errSealed()
+	}
+	if (p.E2EE || m.cfg.Policy.E2EE) && !policy.Blind(p.Topology) {
+		return nil, policy.ErrEncrypted(409, "the server cannot do "+p.Topology+" without the keys")
+	}
 	if p.Topology != "" {
 		if err := m.topo.check(p.Topology, p.AllowDiscouraged, nil); err != nil {
 			return nil, err
@@ -43,6 +49,9 @@ func startConference(m *Machine, t *turn, p api.StartParams) (any, error) {
 	}
 	m.conf.Intent = p.Intent
 	m.activate(t, p.Title)
+	if p.E2EE {
+		m.seals.start(t)
+	}
 	if p.Topology != "" {
 		m.topo.start(t, p)
 	}

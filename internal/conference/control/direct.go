@@ -47,7 +47,7 @@ func (x *topology) able(devs []*model.Device) bool {
 	case api.TopologyMesh:
 		limit = meshed
 	}
-	if len(devs) > limit || x.failed || x.m.conf.Recording.State.On() {
+	if len(devs) > limit || x.failed || x.m.cfg.Policy.E2EE || x.m.conf.Recording.State.On() {
 		return false
 	}
 	for _, d := range devs {

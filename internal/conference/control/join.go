@@ -151,6 +151,9 @@ func (x *joins) checkJoin(t *turn, p *api.JoinParams) error {
 	if err := x.m.topo.welcome(t, *p); err != nil {
 		return err
 	}
+	if err := x.m.seals.welcome(t, *p); err != nil {
+		return err
+	}
 	switch p.Subscribe {
 	case "":
 		p.Subscribe = "auto"
@@ -339,5 +342,6 @@ func (x *joins) joinResult(d *model.Device, published []api.PublishResult) api.J
 	return api.JoinResult{
 		Conf: string(x.m.conf.ID), URI: x.m.conf.URI, Part: string(d.Part.ID), User: d.Part.User,
 		Device: string(d.ID), Role: d.Part.Role, Rev: x.m.conf.Rev, MS: string(d.MS), Tracks: published,
+		E2EE: x.m.cfg.Policy.E2EE,
 	}
 }

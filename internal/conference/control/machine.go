@@ -104,6 +104,7 @@ type Machine struct {
 	branches branches
 	peers    peers
 	topo     topology
+	seals    seals
 }
 
 // NewMachine returns a scheduled conference.
@@ -124,6 +125,7 @@ func NewMachine(c Config) *Machine {
 	m.floors.settle()
 	m.branches, m.peers = branches{m: m}, peers{m}
 	m.topo = topology{m: m, arrived: map[*model.Device]uint64{}}
+	m.seals = seals{m: m}
 	m.conf.Main = c.Main
 	return m
 }

@@ -7,6 +7,7 @@ import (
 	"parley/internal/base/fault"
 	"parley/internal/base/ids"
 	"parley/internal/conference/model"
+	"parley/internal/conference/policy"
 )
 
 // RecordingChanged is the fact that the recorder has come on.
@@ -41,6 +42,8 @@ func startRecording(m *Machine, t *turn, p api.RecordingParams) (any, error) {
 	switch {
 	case len(p.Layout) > 64 || len(p.Tracks) > m.cfg.Policy.MaxSubs:
 		return nil, errBadParams("layout or tracks")
+	case m.cfg.Policy.E2EE:
+		return nil, policy.ErrEncrypted(409, "the server has no keys to record with")
 	case r.State.On():
 		return nil, fault.New(409, "conflict", "a recording is running")
 	case !m.cfg.Recorder:

@@ -19,6 +19,9 @@ func setPolicy(m *Machine, t *turn, p api.SetPolicyParams) (any, error) {
 	if p.Policy.Topology != "" && p.Policy.AllowDiscouraged == nil { // what was said of another one does not hold
 		p.Policy.AllowDiscouraged = new(bool)
 	}
+	if e := p.Policy.E2EE; e != nil && *e != m.cfg.Policy.E2EE {
+		return nil, errSealed()
+	}
 	next, err := m.cfg.Policy.With(p.Policy, m.house)
 	if err != nil {
 		return nil, err

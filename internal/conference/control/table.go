@@ -98,6 +98,7 @@ func init() { // in init, since handlers refer to the table through Decode
 		api.DeviceRemove:        row(orService, removeDevice),
 		api.MediaSync:           row(anyJoined, syncMedia),
 		api.TopologySet:         row(moderator, setTopology),
+		api.E2EESend:            row(anyJoined, sendKeys),
 		api.MediaPeerState:      row(anyJoined, peerState),
 		api.MediaPeerEnd:        row(anyJoined, peerEnd),
 

@@ -182,6 +182,9 @@ func (x *topology) inform(t *turn, d *model.Device, why string) {
 func (x *topology) leg(d *model.Device) model.Leg {
 	f := x.facts(d)
 	leg := LegOf(f)
+	if x.m.cfg.Policy.E2EE {
+		return leg // a mixer would not do better: it could not
+	}
 	f.MixAudio, f.MixVideo = true, true
 	if ideal := LegOf(f); ideal != leg {
 		missing := x.lacking[1]
@@ -234,6 +237,9 @@ func (x *topology) facts(d *model.Device) LegFacts {
 		f.Topology, f.Allowed = d.Own.Topology, d.Own.AllowDiscouraged
 	}
 	f.MixAudio, f.MixVideo = x.lacking[0] == nil, x.lacking[1] == nil
+	if x.m.cfg.Policy.E2EE {
+		f.MixAudio, f.MixVideo, f.Direct = false, false, false
+	}
 	return f
 }
 

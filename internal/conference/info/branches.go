@@ -105,6 +105,9 @@ func equipment(e *Endpoint, c *model.Conference, d *model.Device, v View) {
 	if o := d.Own; o.Topology != "" && d.Status.Live() {
 		x.Topology = &Topology{Name: o.Topology, AllowDiscouraged: o.AllowDiscouraged}
 	}
+	if k := d.Keys; k.Key != "" && d.Status.Live() {
+		x.E2EE = &k
+	}
 	x.Active = maps.Clone(d.Active)
 	if d.Away != nil {
 		x.Away = d.Away.To.URI

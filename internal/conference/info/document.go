@@ -202,6 +202,7 @@ type EndpointMembers struct {
 	Away         string            `json:"away,omitempty"`     // URI of the conference its media is in
 	Manner       string            `json:"manner,omitempty"`   // how its media flows: direct, sfu, mixer, ...
 	Topology     *Topology         `json:"topology,omitempty"` // its own, when one was chosen for it
+	E2EE         *api.E2EEKeys     `json:"e2ee,omitempty"`     // its public keys, in an encrypted conference
 }
 
 // MediaExt is a media row's extension.

@@ -14,6 +14,7 @@ type Equipment struct {
 	Referred  *Referral         // who had it brought in; nil: nobody
 	MovedBy   string            // user entity that moved it here from another conference
 	DialedOut bool              // the focus called it
+	Keys      api.E2EEKeys      // public ones, in an encrypted conference
 }
 
 // Referral is who asked a person in, and when (RFC 4575, section 5.7.1).

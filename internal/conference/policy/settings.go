@@ -33,6 +33,24 @@ type Settings struct {
 	Topology       string
 	// AllowDiscouraged: the standards advise against the topology, and it is wanted.
 	AllowDiscouraged bool
+	// E2EE: media is encrypted end to end, so that nothing may be done for which
+	// the server would have to look into it.
+	E2EE bool
+}
+
+// Blind reports whether a topology only forwards: with any other the server
+// would decode media. Peers among themselves are left out as well, see ADR 15.
+func Blind(topology string) bool {
+	switch topology {
+	case "", api.TopologyAuto, api.TopologySFU, api.TopologySwitch:
+		return true
+	}
+	return false
+}
+
+// ErrEncrypted refuses what cannot be where media is encrypted end to end.
+func ErrEncrypted(code int, why string) error {
+	return fault.New(code, "e2ee-required", "this conference is end-to-end encrypted: %s", why)
 }
 
 // maxFloorUsers bounds the holders of a floor; more is no floor any more.
@@ -54,6 +72,10 @@ func (p Policy) With(a api.Policy, house Policy) (Policy, error) {
 	set(&p.MaxFloorUsers, a.MaxFloorUsers)
 	set(&p.MaxUsers, a.MaxUsers)
 	set(&p.AllowDiscouraged, a.AllowDiscouraged)
+	set(&p.E2EE, a.E2EE)
+	if p.E2EE && a.Topology == "" && !Blind(p.Topology) { // the house's, not what was asked for
+		p.Topology, p.AllowDiscouraged = "", false
+	}
 	if a.OneScreen != nil {
 		p.MaxScreens = 0
 		if *a.OneScreen {
@@ -83,6 +105,7 @@ func (p Policy) Under(a api.Policy) Policy {
 	safe := api.Policy{
 		Lobby: a.Lobby, WaitModerator: a.WaitModerator, SingleDevice: a.SingleDevice,
 		AllowSidebars: a.AllowSidebars, AllowInvite: a.AllowInvite, Chat: a.Chat, OneScreen: a.OneScreen,
+		E2EE: a.E2EE,
 	}
 	q, _ := p.With(safe, p) // booleans pass
 	for _, one := range []api.Policy{
@@ -120,6 +143,8 @@ func (p Policy) check(house Policy) error {
 		return bad("floorChair")
 	case p.Topology != "" && !slices.Contains(api.Topologies(), p.Topology):
 		return bad("topology: no such name")
+	case p.E2EE && !Blind(p.Topology):
+		return ErrEncrypted(409, "the server cannot do "+p.Topology+" without the keys")
 	}
 	return nil
 }
@@ -143,6 +168,9 @@ func (p Policy) API() api.Policy {
 	}
 	if p.AllowDiscouraged {
 		a.AllowDiscouraged = &p.AllowDiscouraged
+	}
+	if p.E2EE {
+		a.E2EE = &p.E2EE
 	}
 	return a
 }
