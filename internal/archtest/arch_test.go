@@ -72,6 +72,7 @@ var layers = []layer{
 	{"admin", []string{"internal/admin", "internal/webhook"}, []string{"internal/base", "internal/conference", "internal/focus", "internal/media/sdp", "internal/media/plane", "internal/auth", "internal/store", "api"}, nil},
 	{"metrics", []string{"internal/metrics"}, []string{"internal/base", "api"}, nil},
 	{"simnet", []string{"internal/simnet"}, []string{"internal/base"}, nil},
+	{"simroom", []string{"internal/simroom"}, []string{"internal/base", "internal/conference/model", "internal/media", "internal/simnet"}, core},
 	{"config", []string{"internal/config"}, []string{"internal/base"}, nil},
 	{"web", []string{"web"}, nil, nil},
 	{"top", []string{"internal/node", "internal/load", "internal/archtest", "internal/abusetest", "cmd", "bench", "scripts"}, []string{""}, nil},

@@ -1,0 +1,193 @@
+package simroom
+
+import (
+	"time"
+
+	"parley/internal/base/clock"
+)
+
+const (
+	audioEvery = 20 * time.Millisecond
+	audioSize  = 80 // 32 kbit/s
+)
+
+// audioSource makes Opus packets, 50 a second, alone or with two older copies.
+type audioSource struct {
+	sender
+	track  *track
+	next   clock.Time
+	red    bool
+	loud   bool
+	number uint32
+	past   [][]byte // the last two
+	p      *Peer
+}
+
+func newAudioSource(p *Peer, m Media) *audioSource {
+	a := &audioSource{p: p, red: m.RED, loud: m.Speaks, next: p.room.now.Add(time.Duration(p.rng.Int64N(int64(audioEvery))))}
+	a.sender = sender{ssrc: 0xA0000000 + uint32(p.leg), mid: "a", pt: upOpus, hz: 48000, seq: uint16(p.rng.Uint32()), tsOff: p.rng.Uint32()}
+	if a.red {
+		a.pt = upRED
+	}
+	p.Up.carry(a.ssrc, 0, false)
+	return a
+}
+
+// Sent returns how many packets were made.
+func (a *audioSource) Sent() uint32 { return a.number }
+
+func (a *audioSource) make(now clock.Time, u *Publisher) {
+	a.next = a.next.Add(audioEvery)
+	a.number++
+	b := make([]byte, audioSize)
+	b[0] = 0x78 // Opus, CELT full band, 20 ms, one frame
+	t := truth{track: uint8(u.peer.leg), number: a.number, at: now}
+	t.put(b)
+	level := 70
+	if a.loud {
+		level = 20 + a.p.rng.IntN(10)
+	}
+	payload := b
+	if a.red {
+		payload = a.redundant(b)
+	}
+	u.write(now, &outgoing{s: &a.sender, payload: payload, ts: a.tsOff + a.number*960, osn: -1, level: level | 0x80})
+	if a.red {
+		a.past = append(a.past, b)
+		if len(a.past) > 2 {
+			a.past = a.past[1:]
+		}
+	}
+}
+
+// redundant puts the older copies before a packet (RFC 2198, section 3).
+func (a *audioSource) redundant(b []byte) (out []byte) {
+	for i, old := range a.past {
+		back := uint32(len(a.past)-i) * 960
+		out = append(out, 0x80|upOpus, uint8(back>>6), uint8(back<<2)|uint8(len(old)>>8), uint8(len(old)))
+	}
+	out = append(out, upOpus)
+	for _, old := range a.past {
+		out = append(out, old...)
+	}
+	return append(out, b...)
+}
+
+// splitRED returns the blocks of a redundant payload, oldest first; nil if it is
+// malformed.
+func splitRED(b []byte) (blocks [][]byte) {
+	var lens []int
+	for len(b) > 0 && b[0]&0x80 != 0 {
+		if len(b) < 4 {
+			return nil
+		}
+		lens = append(lens, int(b[2]&3)<<8|int(b[3]))
+		b = b[4:]
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	b = b[1:]
+	for _, n := range lens {
+		if n > len(b) {
+			return nil
+		}
+		blocks, b = append(blocks, b[:n]), b[n:]
+	}
+	return append(blocks, b)
+}
+
+// earDeadline is how late audio may come and still be heard: jitter buffers
+// grow with what they see, up to about this.
+const earDeadline = 400 * time.Millisecond
+
+// Ear counts which 20 ms of a source could be played.
+type Ear struct {
+	first, last uint32
+	firstAt     clock.Time
+	least       time.Duration // from capture to arrival: the path's own delay
+	have        map[uint32]uint8
+	fec         bool
+	Packets     uint64
+	Late        int
+	LastAt      clock.Time
+	Delays      []time.Duration // from capture to arrival, of packets themselves
+}
+
+const (
+	heardSelf = 1 << iota
+	heardCopy
+	heardFEC
+)
+
+func (e *Ear) take(now clock.Time, payload []byte, red bool) {
+	blocks := [][]byte{payload}
+	if red {
+		blocks = splitRED(payload)
+	}
+	for i, b := range blocks {
+		t, ok := readTruth(b)
+		if !ok {
+			continue
+		}
+		how := uint8(heardCopy)
+		if i == len(blocks)-1 {
+			how = heardSelf
+			e.Packets++
+			e.LastAt = now
+			e.Delays = append(e.Delays, now.Sub(t.at))
+		}
+		if e.have == nil {
+			e.have = map[uint32]uint8{}
+			e.first, e.firstAt = t.number, now
+		}
+		if d := now.Sub(t.at); e.least == 0 || d < e.least {
+			e.least = d
+		}
+		if now.Sub(t.at) > earDeadline+e.least {
+			e.Late++
+			continue
+		}
+		e.have[t.number] |= how
+		e.last = max(e.last, t.number)
+		if e.fec && how == heardSelf && t.number > e.first {
+			e.have[t.number-1] |= heardFEC
+		}
+	}
+}
+
+// Concealed returns the share of packets between two numbers (0: the first or
+// last heard) that had to be made up, and how many were asked about.
+func (e *Ear) Concealed(from, to uint32) (share float64, n int) {
+	if from == 0 {
+		from = e.first
+	}
+	if to == 0 {
+		to = e.last
+	}
+	gone := 0
+	for x := from; x <= to; x++ {
+		n++
+		if e.have[x] == 0 {
+			gone++
+		}
+	}
+	return float64(gone) / float64(max(1, n)), n
+}
+
+// Lost is Concealed without FEC and copies.
+func (e *Ear) Lost(from, to uint32) (share float64) {
+	if from == 0 {
+		from = e.first
+	}
+	if to == 0 {
+		to = e.last
+	}
+	gone := 0
+	for x := from; x <= to; x++ {
+		if e.have[x]&heardSelf == 0 {
+			gone++
+		}
+	}
+	return float64(gone) / float64(max(1, to+1-from))
+}
