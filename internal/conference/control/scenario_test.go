@@ -76,6 +76,7 @@ type stage struct {
 	now    clock.Time
 	doc    *info.Document
 	out    bytes.Buffer
+	keys   map[string]string // wire form → name
 	rooms
 	lives map[*control.Machine]*lives
 	had   map[ids.Session]held // media of those who are gone: facts about it may come late
@@ -92,7 +93,7 @@ type held struct {
 const epoch = clock.Time(time.Second)
 
 func newStage(t *testing.T) *stage {
-	s := &stage{t: t, now: epoch, people: map[string]control.Caller{}}
+	s := &stage{t: t, now: epoch, people: map[string]control.Caller{}, keys: map[string]string{}}
 	s.cfg = control.Config{
 		ID: "conf_1", URI: "standup", IDs: countedIDs(), Policy: policy.Default(),
 		Anchor: clock.Anchor{Mono: epoch, Unix: time.Date(2031, 5, 6, 9, 0, 0, 0, time.UTC).UnixNano()},
@@ -131,10 +132,10 @@ func play(t *testing.T, script string) string {
 		}
 		s.out.WriteString(line + "\n")
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			s.do(line)
+			s.do(spellKeys(line, s.keys))
 		}
 	}
-	return s.out.String()
+	return nameKeys(s.out.String(), s.keys)
 }
 
 func (s *stage) do(line string) {

@@ -61,5 +61,8 @@ func mannerWords(x *info.EndpointExt) (out []string) {
 	if t := x.Topology; t != nil {
 		out = append(out, "by its own choice of "+t.Name)
 	}
+	if k := x.E2EE; k != nil {
+		out = append(out, "has "+k.Key+" by "+k.Identity)
+	}
 	return out
 }
