@@ -80,6 +80,9 @@ func (p *Pacer) Next(now clock.Time) clock.Time {
 	return now.Add(p.pace.Time(int(p.debt)) + time.Microsecond)
 }
 
+// Drain returns how long so many bytes wait for room.
+func (p *Pacer) Drain(bytes int) time.Duration { return p.pace.Time(bytes) }
+
 // Probe returns how many bytes of a probe are due now, and when more will be;
 // media counts as well as padding or RTX. ProbeSent tells what left for it.
 func (p *Pacer) Probe(now clock.Time, pr Probe) (due int, next clock.Time) {

@@ -47,9 +47,18 @@ type congestion struct {
 	known bool       // the estimate is one
 	told  bool       // somebody said what is wanted
 
-	room    int // bytes that may leave in this instant
-	cluster int // of the packet being written
+	queue   lane // media that wait for room
+	again   lane // repairs that do
+	room    int  // bytes that may leave in this instant
+	roomAt  clock.Time
+	probing bool  // a probe is on
+	cluster int   // of the packet being written
+	size    int   // of the packet written last
+	back    int64 // where repeats for probes are taken from
 
+	chokes   int // streams left out
+	relieved clock.Time
+	due      clock.Time // when the controller wants to run
 	lastSent clock.Time
 	ticking  bool
 	statuses int
@@ -142,6 +151,7 @@ func (e *Egress) sent(now clock.Time, ssrc uint32, seq uint16, size int, tw bool
 	size += sealed
 	c.pace.Sent(now, size)
 	c.room -= size
+	c.size = size
 	c.lastSent = now
 	if c.fb.TWCC && tw || c.fb.CCFB {
 		c.cc.OnSent(now, bwe.Packet{Seq: e.twSeq, Size: size, Cluster: c.cluster, SSRC: ssrc, RTP: seq})
@@ -212,7 +222,9 @@ func (e *Egress) handleREMB(now clock.Time, rate uint64) {
 func (e *Egress) settle(now clock.Time) {
 	c := e.cong
 	if c.heard.IsZero() {
-		c.heard = now
+		c.heard, c.due = now, 0
+		e.wake(now)
+	} else if _, ok := c.cc.WantProbe(now); ok {
 		e.wake(now)
 	}
 	if !c.known {

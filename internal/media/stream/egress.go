@@ -48,6 +48,7 @@ type Egress struct {
 	foreign map[uint32]*foreign // by SSRC
 	red     redundancy
 	cong    *congestion // nil: no receiver tells what arrives
+	trips   clock.Time  // when the first circuit breaker closes
 
 	twSeq uint16
 	absAt clock.Time
@@ -160,12 +161,12 @@ func (e *Egress) handleNACK(now clock.Time, p *rtcp.Packet, out *graph.Batch) {
 		pid, blp := p.NACK(i)
 		e.NACKs++
 		pr.Tally.NACKs++
-		pr.Resend(now, pid, out)
+		e.repair(now, pr, pid, out)
 		for b := range 16 {
 			if blp&(1<<b) != 0 {
 				e.NACKs++
 				pr.Tally.NACKs++
-				pr.Resend(now, pid+1+uint16(b), out)
+				e.repair(now, pr, pid+1+uint16(b), out)
 			}
 		}
 	}
@@ -190,6 +191,7 @@ func (e *Egress) handleBlock(now clock.Time, b rtcp.Block) {
 	if e.cong != nil {
 		e.cong.cc.OnLoss(now, e.FractionLost)
 	}
+	e.judge(now, pr, b)
 	if b.LSR == 0 {
 		return
 	}

@@ -52,6 +52,8 @@ type Projection struct {
 	lastAt  clock.Time // arrival of the last forwarded packet
 	asked   clock.Time
 
+	pacing pacing
+
 	rtxSeq  uint16
 	credit  int
 	resends *[resendSlots]resend
@@ -100,7 +102,7 @@ func (p *Projection) Halt(now clock.Time, halted bool) {
 // wanted rests while either side wishes so.
 func (p *Projection) wanted(now clock.Time, resting, halted bool) {
 	p.resting, p.halted = resting, halted
-	paused := resting || halted
+	paused := resting || halted || p.pacing.tripped != 0
 	if p.paused == paused {
 		return
 	}
@@ -117,7 +119,7 @@ func (p *Projection) wanted(now clock.Time, resting, halted bool) {
 // that cannot be sent on would cost every receiver quality, and, since requests
 // are spaced, make a leg that is about to be ready wait for the next.
 func (p *Projection) wantsPictures() bool {
-	return p.leg.Ready && !p.Passing && (!p.aimed || p.aim != Nothing) && p.src != nil && !p.paused && !p.Dead && p.sect != nil && p.src.Video() &&
+	return p.leg.Ready && !p.Passing && (!p.aimed || p.aim != Nothing) && p.src != nil && !p.paused && !p.pacing.choked && !p.Dead && p.sect != nil && p.src.Video() &&
 		(p.src.Info == nil || !p.table(p.src).Empty())
 }
 
@@ -253,7 +255,7 @@ func (p *Projection) late(now clock.Time, in *graph.Packet, s *Source, out *grap
 // mayStart reports whether a switch to this packet's layer may happen here.
 func (p *Projection) mayStart(now clock.Time, in *graph.Packet, s *Source) bool {
 	switch {
-	case s != p.src || in.Repaired || !p.leg.Ready: // the keys come before the first picture
+	case s != p.src || in.Repaired || p.pacing.choked || !p.leg.Ready: // the keys come before the first picture
 		return false
 	case !s.Video():
 		return true
@@ -356,9 +358,13 @@ func (p *Projection) align(in *graph.Packet, s *Source, prev *segment) uint32 {
 
 // send writes one packet under its number in segment g.
 func (p *Projection) send(now clock.Time, in *graph.Packet, g *segment, pt uint8, codec payload.Codec, out *graph.Batch) {
-	if !p.leg.admit(now, p, in, g) {
-		return
+	if p.leg.admit(now, p, in, g) {
+		p.leave(now, in, g, pt, codec, out)
 	}
+}
+
+// leave writes a media packet whose time has come.
+func (p *Projection) leave(now clock.Time, in *graph.Packet, g *segment, pt uint8, codec payload.Codec, out *graph.Batch) {
 	f := rtp.Fields{Marker: in.Hdr.Marker, PayloadType: pt, Seq: uint16(in.ExtSeq + g.delta), TS: in.Hdr.TS + g.ts, SSRC: p.SSRC}
 	if r := p.m.RED(in.Hdr.PayloadType); r != 0 && p.repeat(now, in, g, pt) {
 		f.PayloadType = r

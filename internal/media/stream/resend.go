@@ -32,7 +32,7 @@ func (p *Projection) Resend(now clock.Time, seq uint16, out *graph.Batch) {
 	}
 	num := p.next + int64(seqnum.Diff(seq, uint16(p.next)))
 	g := byOut(p.segs, num)
-	if g == nil {
+	if g == nil || num < p.pacing.floor {
 		return
 	}
 	in := g.hist.Get(num - g.delta)
