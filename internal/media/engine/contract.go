@@ -7,6 +7,7 @@ import (
 	"parley/internal/media/graph"
 	"parley/internal/media/plane"
 	"parley/internal/media/stream"
+	"parley/internal/media/trace"
 )
 
 // Shard numbers a worker of this node, 0..n-1.
@@ -25,6 +26,8 @@ type LegConfig struct {
 	Leg  graph.LegID
 	Conf ids.Conference
 	Conn ids.Connection
+	// Trace takes the leg's trace; nil: there is none.
+	Trace trace.Sink
 }
 
 // TrackConfig makes a track known on a shard. On its home shard (where the

@@ -10,6 +10,7 @@ import (
 	"parley/internal/media/speaker"
 	"parley/internal/media/stream"
 	"parley/internal/media/topology"
+	"parley/internal/media/trace"
 )
 
 // Engine is the media logic of one shard; see [API].
@@ -120,6 +121,7 @@ func (e *Engine) OpenLeg(now clock.Time, c LegConfig) {
 	l := &leg{cfg: c, conf: conf, ssrc: e.cfg.Random32(), heapAt: -1, media: plane.LegMedia{CNAME: noCNAME}}
 	l.egress = stream.Egress{Leg: c.Leg, Env: &e.env}
 	e.legs[c.Leg] = l
+	e.TraceLeg(now, c.Leg, c.Trace)
 }
 
 // CloseLeg implements [API].
@@ -146,6 +148,7 @@ func (e *Engine) CloseLeg(now clock.Time, id graph.LegID, out *Out) {
 	}
 	l.dropHeld(&e.drops)
 	e.heap.remove(l)
+	l.emit(now, trace.Closed{})
 	e.legs[id] = nil
 	l.conf.legs--
 	e.tidy(l.conf)
@@ -158,6 +161,7 @@ func (e *Engine) SetLegReady(now clock.Time, id graph.LegID, out *Out) {
 		return
 	}
 	l.egress.Ready = true
+	l.emit(now, trace.Ready{})
 	for _, p := range l.egress.Sends {
 		p.Open(now)
 	}

@@ -45,7 +45,9 @@ type leg struct {
 	named   map[uint32]bool             // contributors the peer has heard of
 	pass    [plane.Application + 1]bool // kinds of media whose RTCP crosses to others
 
+	trace           *tracer
 	packets, octets uint64
+	compounds       uint64 // of RTCP
 	nacks, plis     uint64
 	goodput, rateIn uint64
 	priorOut, prior uint64
@@ -99,6 +101,7 @@ func (e *Engine) ConfigureLeg(now clock.Time, id graph.LegID, m plane.LegMedia) 
 	}
 	m.CNAME = cmp.Or(m.CNAME, noCNAME)
 	l.media = m
+	l.record(now, &m)
 	l.relocate()
 	l.ids, l.useTWCC, l.useREMB = legExts{}, false, false
 	for i := range m.Sections {

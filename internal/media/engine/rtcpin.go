@@ -19,6 +19,7 @@ func (e *Engine) HandleRTCP(now clock.Time, id graph.LegID, compound []byte, out
 		e.drops.UnknownLeg++
 		return
 	}
+	l.compounds++
 	var p rtcp.Packet
 	it := rtcp.Parse(compound)
 	for it.Next(&p) {

@@ -97,7 +97,8 @@ func (e *Engine) LegStats(id graph.LegID, s *plane.LinkStats) {
 	s.PacketsOut, s.BytesOut, s.FractionLostOut = g.Packets, g.Octets, g.FractionLost
 	s.NACKsIn, s.NACKsOut, s.RTXOut, s.PLIsIn, s.PLIsOut = g.NACKs, l.nacks, g.RTX, g.PLIs, l.plis
 	s.EstimateIn, s.Goodput, s.RateIn = l.est.Rate(), l.goodput, l.rateIn
-	s.EstimateOut, _ = g.Budget()
+	s.Control = l.control()
+	s.EstimateOut = s.Control.Target
 	if s.EstimateIn == 0 {
 		s.EstimateIn = l.rateIn
 	}
@@ -107,20 +108,26 @@ func (e *Engine) LegStats(id graph.LegID, s *plane.LinkStats) {
 			s.LostIn += exp - got
 		}
 	}
-	s.Control = l.control()
 	e.streamsIn(now, l, s)
 	e.streamsOut(now, l, s)
 }
 
 // control describes the congestion control toward the peer.
 func (l *leg) control() plane.RateControl {
-	var c plane.RateControl
-	if rate, known := l.egress.Budget(); known {
-		c.Target = rate
+	g := &l.egress
+	c := plane.RateControl{REMB: g.REMB}
+	s, ok := g.Congestion()
+	if !ok {
+		c.Target = g.REMB
+		if g.REMB != 0 {
+			c.Feedback = "remb"
+		}
+		return c
 	}
-	if l.egress.REMB != 0 {
-		c.Feedback, c.REMB = "remb", l.egress.REMB
-	}
+	c.Feedback = g.Told()
+	c.Target, c.Delay, c.Loss, c.Acked = g.Estimate(), uint64(s.Delay), uint64(s.Loss), uint64(s.Acked)
+	c.Queue, c.PathLoss, c.RecentLoss = s.Queue, s.PathLoss, s.RecentLoss
+	c.Probes, c.Cuts, c.Limited, c.Contest = uint64(s.Probes), s.Cuts, s.Limited, s.Contest
 	return c
 }
 

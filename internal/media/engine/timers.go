@@ -146,6 +146,7 @@ func (e *Engine) tickConf(now clock.Time, c *conference, out *Out) {
 func (e *Engine) tickLeg(now clock.Time, l *leg, out *Out) clock.Time {
 	next := e.sendFeedback(now, l, out)
 	next = clock.Earliest(next, l.egress.Tick(now, &out.Batch))
+	next = clock.Earliest(next, e.sampleLeg(now, l))
 	if l.retry {
 		l.retry = false
 		e.rebind(now, l, out)

@@ -97,3 +97,20 @@ func (r *Receiver) Stats() (s ReceiverStats) {
 	}
 	return s
 }
+
+// Rate returns what an encoding carried over the last second or so, in bit/s.
+func (s *Source) Rate(now clock.Time, layer int) uint64 { return s.Layers[layer].meter.bits(now) }
+
+// Told names what the leg's receiver tells about arrivals.
+func (e *Egress) Told() string {
+	switch c := e.cong; {
+	case c == nil:
+	case c.fb.TWCC:
+		return "twcc"
+	case c.fb.CCFB:
+		return "ccfb"
+	case c.fb.REMB:
+		return "remb"
+	}
+	return ""
+}
