@@ -38,7 +38,7 @@ func own(c plane.Codec, k plane.Kind) plane.Codec {
 	if pt, ok := payloadTypes[strings.ToLower(c.Name)]; ok {
 		c.PT = pt
 	}
-	c.RTX, c.NACK, c.TWCC, c.REMB = 0, false, false, false
+	c.RTX, c.RED, c.NACK, c.TWCC, c.REMB = 0, 0, false, false, false
 	c.PLI, c.FIR = k == plane.Video, false
 	return c
 }

@@ -37,6 +37,9 @@ func (l *leg) learn(m plane.LegMedia) {
 		}
 		for _, c := range s.Send.Codecs {
 			l.audio[c.PT>>6&1] |= 1 << (c.PT & 63)
+			if c.RED != 0 {
+				l.audio[c.RED>>6&1] |= 1 << (c.RED & 63)
+			}
 		}
 	}
 }

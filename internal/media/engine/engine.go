@@ -7,6 +7,7 @@ import (
 	"parley/internal/base/ids"
 	"parley/internal/media/graph"
 	"parley/internal/media/plane"
+	"parley/internal/media/red"
 	"parley/internal/media/speaker"
 	"parley/internal/media/stream"
 	"parley/internal/media/topology"
@@ -34,6 +35,9 @@ type Engine struct {
 	seqs  []uint16
 	ssrcs []uint32
 	cut   []byte // scratch for what crosses of a compound
+
+	blocks   [red.MaxBlocks]red.Block // scratch: of the packet with redundancy at hand
+	repeated int                      // how many of them repeat others
 }
 
 type keyRequest struct {

@@ -123,24 +123,40 @@ func (e *Engine) takeRTX(now clock.Time, l *leg, st *inStream, buf *ring.Buf, h 
 
 // receive counts a media packet and hands it to the exchange.
 func (e *Engine) receive(now clock.Time, l *leg, st *inStream, buf *ring.Buf, h *rtp.Header, repair bool, out *Out) {
-	if c, rtx := codecOf(l.media.Sections[st.sect].Recv.Codecs, h.PayloadType); c == nil || rtx {
+	c, rtx := codecOf(l.media.Sections[st.sect].Recv.Codecs, h.PayloadType)
+	if c == nil || rtx {
 		e.drops.UnknownPT++
+		return
+	}
+	wrap := *h
+	if h.PayloadType != c.PT && h.PayloadOff != h.PayloadEnd && !e.unwrap(c, buf, h) {
+		e.drops.Malformed++
 		return
 	}
 	ext, v := st.recv.Packet(now, h.Seq, h.TS, repair)
 	switch v {
 	case stream.Duplicate:
+		e.repeated = 0
 		e.drops.Duplicate++
 		return
 	case stream.TooOld:
+		e.repeated = 0
 		e.drops.TooOld++
 		return
+	}
+	if e.repeated > 0 {
+		e.recoverLost(now, l, st, buf, &wrap, h, ext, out)
 	}
 	if st.recv.Nack.Overflow {
 		st.recv.Nack.Overflow = false
 		e.RequestKeyframe(now, st.track.cfg.ID, st.layer)
 	}
 	e.wake(l, st.recv.Nack.Due())
+	e.carry(now, l, st, buf, h, ext, v, repair, out)
+}
+
+// carry hands a packet that was counted on to the exchange.
+func (e *Engine) carry(now clock.Time, l *leg, st *inStream, buf *ring.Buf, h *rtp.Header, ext int64, v stream.Verdict, repair bool, out *Out) {
 	t := st.track
 	p := graph.Packet{Buf: buf, Hdr: *h, Track: t.cfg.ID, Layer: st.layer, Arrival: now, ExtSeq: ext + st.off,
 		Repaired: v == stream.Late, Level: speaker.Silent, Exts: h.ExtMask(buf.Bytes())}

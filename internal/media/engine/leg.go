@@ -49,6 +49,7 @@ type leg struct {
 	packets, octets uint64
 	compounds       uint64 // of RTCP
 	nacks, plis     uint64
+	recovered       uint64 // packets made out of others' redundancy
 	goodput, rateIn uint64
 	priorOut, prior uint64
 	priorAt         clock.Time

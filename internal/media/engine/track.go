@@ -225,10 +225,11 @@ func (e *Engine) RemoveRemote(_ clock.Time, id graph.TrackID, s Shard) {
 	}
 }
 
-// codecOf returns the section's codec by media or RTX payload type.
+// codecOf returns the section's codec by the payload type of media, alone or with
+// redundancy, or of RTX.
 func codecOf(cs []plane.Codec, pt uint8) (c *plane.Codec, rtx bool) {
 	for i := range cs {
-		if cs[i].PT == pt {
+		if cs[i].PT == pt || (cs[i].RED != 0 && cs[i].RED == pt) {
 			return &cs[i], false
 		}
 		if cs[i].RTX != 0 && cs[i].RTX == pt {

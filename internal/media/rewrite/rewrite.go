@@ -21,15 +21,18 @@ const (
 type Map struct {
 	pts  [maxCodecs]pt
 	npts int
-	exts [maxExtID]uint8 // publisher id -> receiver id, 0 = drop
-	dep  uint8           // publisher's id of the dependency descriptor
-	mask uint32          // publisher ids that are carried, as in graph.Packet.Exts
-	Dst  plane.ExtIDs    // receiver's ids, for what is made anew
+	// anyRED spares looking where no codec has redundancy.
+	anyRED bool
+	exts   [maxExtID]uint8 // publisher id -> receiver id, 0 = drop
+	dep    uint8           // publisher's id of the dependency descriptor
+	mask   uint32          // publisher ids that are carried, as in graph.Packet.Exts
+	Dst    plane.ExtIDs    // receiver's ids, for what is made anew
 }
 
 type pt struct {
 	in, out, rtx uint8
 	inRTX        uint8 // publisher's, 0 none
+	red          uint8 // receiver's, 0 none
 	codec        payload.Codec
 }
 
@@ -55,7 +58,8 @@ func New(srcExts *plane.ExtIDs, src []plane.Codec, dstExts *plane.ExtIDs, dst []
 			break
 		}
 		if d := match(&src[i], dst); d != nil {
-			m.pts[m.npts] = pt{in: src[i].PT, out: d.PT, rtx: d.RTX, inRTX: src[i].RTX, codec: payload.ByName(src[i].Name)}
+			m.pts[m.npts] = pt{in: src[i].PT, out: d.PT, rtx: d.RTX, inRTX: src[i].RTX, red: d.RED, codec: payload.ByName(src[i].Name)}
+			m.anyRED = m.anyRED || d.RED != 0
 			m.npts++
 		}
 	}
@@ -139,6 +143,20 @@ func (m *Map) Any(in uint8) (out uint8, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// RED returns the receiver's payload type of redundancy (RFC 2198) of what comes
+// as in, 0 if it takes none.
+func (m *Map) RED(in uint8) uint8 {
+	if !m.anyRED {
+		return 0
+	}
+	for i := range m.npts {
+		if m.pts[i].in == in {
+			return m.pts[i].red
+		}
+	}
+	return 0
 }
 
 // PT translates a payload type; false when the receiver lacks the codec.

@@ -118,6 +118,9 @@ func (a *answerer) decide(i int, d Decision) error {
 	}
 	for _, c := range o.Codecs {
 		if Known(o.Kind, c) {
+			if d.NoRED {
+				c.RED = 0
+			}
 			s.codecs = append(s.codecs, c)
 		}
 	}

@@ -10,6 +10,10 @@ type Decision struct {
 	// Prefer orders the codecs by name before the offer's own order. Nil means
 	// VP8 first for video, since every end decodes it. Send.Codec goes before both.
 	Prefer []string
+	// NoRED leaves redundancy (RFC 2198) out: with end-to-end encryption browsers
+	// encrypt the redundant payload as a whole, and nobody but them could take it
+	// apart.
+	NoRED bool
 }
 
 // SendSource names what a section will carry from the server.

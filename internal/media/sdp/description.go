@@ -51,8 +51,8 @@ type Section struct {
 	Bundled    bool // named by the BUNDLE group
 	Direction  Direction
 
-	// Codecs in the author's order without RTX entries, which are folded into
-	// their primary's RTX. Formats the server does not forward are included
+	// Codecs in the author's order without RTX and RED entries, which are folded
+	// into their primary's RTX and RED. Formats the server does not forward are included
 	// under their own name; [Known] tells.
 	Codecs     []plane.Codec
 	Exts       []Extension

@@ -240,6 +240,9 @@ func answered(o, a *Section) ([]plane.Codec, error) {
 		if c.RTX != o.Codecs[i].RTX {
 			c.RTX = 0
 		}
+		if c.RED != o.Codecs[i].RED {
+			c.RED = 0
+		}
 		out = append(out, c)
 	}
 	if len(out) == 0 {

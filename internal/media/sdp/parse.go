@@ -137,6 +137,7 @@ func kindOf(media, proto string) plane.Kind {
 // joinCodecs makes Codecs out of the m-line, rtpmap, fmtp and rtcp-fb lines.
 func (b *builder) joinCodecs() error {
 	rtx := map[uint8]uint8{} // primary → rtx
+	red := map[uint8]uint8{} // primary → red
 	var seen [128]bool
 	order := make([]uint8, 0, len(b.Formats))
 	for _, f := range b.Formats {
@@ -158,6 +159,12 @@ func (b *builder) joinCodecs() error {
 			}
 			continue
 		}
+		if primary, ok := b.redOf(pt); ok {
+			if _, dup := red[primary]; !dup {
+				red[primary] = pt
+			}
+			continue
+		}
 		order = append(order, pt)
 	}
 	for _, pt := range order {
@@ -167,7 +174,7 @@ func (b *builder) joinCodecs() error {
 				continue // a format without a map cannot be used
 			}
 		}
-		c.PT, c.Fmtp, c.RTX = pt, b.fmtp[pt], rtx[pt]
+		c.PT, c.Fmtp, c.RTX, c.RED = pt, b.fmtp[pt], rtx[pt], red[pt]
 		for _, v := range b.fbAll {
 			feedback(&c, v)
 		}
@@ -190,6 +197,28 @@ func (b *builder) aptOf(pt uint8) (apt uint8, ok bool) {
 		return 0xff, true // useless, but still not a codec
 	}
 	return uint8(n), true
+}
+
+// redOf tells that pt is RFC 2198 redundancy, and of which payload type: "a=fmtp:63
+// 111/111" (section 5). One that mixes formats, or names none, stays a codec of
+// its own, which nobody knows.
+func (b *builder) redOf(pt uint8) (primary uint8, ok bool) {
+	r := b.maps[pt]
+	if !strings.EqualFold(r.Name, "red") {
+		return 0, false
+	}
+	first, rest, _ := strings.Cut(b.fmtp[pt], "/")
+	n, err := strconv.ParseUint(first, 10, 7)
+	if err != nil || rest == "" {
+		return 0, false
+	}
+	for other := range strings.SplitSeq(rest, "/") {
+		if other != first {
+			return 0, false
+		}
+	}
+	c, ok := b.maps[uint8(n)]
+	return uint8(n), ok && b.Kind == plane.Audio && c.Name == "opus" && c.ClockRate == r.ClockRate && c.Channels == r.Channels
 }
 
 // feedback notes one a=rtcp-fb value (RFC 4585, RFC 5104).

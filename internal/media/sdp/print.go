@@ -73,7 +73,7 @@ func (p *printer) codecs(list []plane.Codec) {
 			channels = "/" + u8(c.Channels)
 		}
 		p.line("a=rtpmap:", pt, " ", c.Name, "/", u32(c.ClockRate), channels)
-		if f := mirrorFmtp(c.Fmtp); f != "" {
+		if f := answerFmtp(c); f != "" {
 			p.line("a=fmtp:", pt, " ", f)
 		}
 		for _, fb := range [...]struct {
@@ -88,7 +88,30 @@ func (p *printer) codecs(list []plane.Codec) {
 			p.line("a=rtpmap:", u8(c.RTX), " rtx/", u32(c.ClockRate))
 			p.line("a=fmtp:", u8(c.RTX), " apt=", pt)
 		}
+		if c.RED != 0 {
+			p.line("a=rtpmap:", u8(c.RED), " red/", u32(c.ClockRate), channels)
+			p.line("a=fmtp:", u8(c.RED), " ", pt, "/", pt)
+		}
 	}
+}
+
+// answerFmtp mirrors the parameters. Opus is asked to repair itself: whoever
+// decodes what we forward can use it, and the parameter is about the receiver
+// (RFC 7587, section 6.1).
+func answerFmtp(c plane.Codec) string {
+	f := mirrorFmtp(c.Fmtp)
+	if c.Name != "opus" {
+		return f
+	}
+	switch v, ok := Param(f, "useinbandfec"); {
+	case !ok && f == "":
+		return "useinbandfec=1"
+	case !ok:
+		return f + ";useinbandfec=1"
+	case v != "1":
+		return strings.Replace(f, "useinbandfec="+v, "useinbandfec=1", 1)
+	}
+	return f
 }
 
 // mirrorFmtp drops what describes the other side's own stream: sprop-* names its
@@ -106,10 +129,15 @@ func mirrorFmtp(f string) string {
 	return strings.Join(keep, ";")
 }
 
-// formats lists the payload types of an m-line, each with its RTX behind it.
+// formats lists the payload types of an m-line, each with its RTX behind it and
+// its redundancy before it: browsers use RED only when it is preferred to the
+// codec alone.
 func formats(list []plane.Codec) []string {
 	var out []string
 	for _, c := range list {
+		if c.RED != 0 {
+			out = append(out, u8(c.RED))
+		}
 		out = append(out, u8(c.PT))
 		if c.RTX != 0 {
 			out = append(out, u8(c.RTX))

@@ -105,6 +105,12 @@ func (r *Receiver) Packet(now clock.Time, seq uint16, ts uint32, repaired bool) 
 	return ext, Late
 }
 
+// Missing reports whether a number of the running stream has not come yet and
+// would still be taken.
+func (r *Receiver) Missing(ext int64) bool {
+	return r.started && ext >= r.base && ext < r.high && ext > r.high-window && !r.has(ext)
+}
+
 // restart wants two consecutive numbers before it believes a jump (A.1).
 func (r *Receiver) restart(seq uint16) bool {
 	ok := r.badSet && seq == r.badNext
