@@ -5,6 +5,7 @@ import (
 
 	"parley/internal/base/clock"
 	"parley/internal/base/ids"
+	"parley/internal/media/alloc"
 	"parley/internal/media/graph"
 	"parley/internal/media/plane"
 	"parley/internal/media/red"
@@ -38,6 +39,7 @@ type Engine struct {
 
 	blocks   [red.MaxBlocks]red.Block // scratch: of the packet with redundancy at hand
 	repeated int                      // how many of them repeat others
+	splits   splits
 }
 
 type keyRequest struct {
@@ -55,6 +57,8 @@ type conference struct {
 	passed  []graph.Packet     // the same, of tracks that keep their SSRC
 	tracks  []*track
 	legs    int
+	members []*leg         // the legs
+	talks   ids.Connection // of who speaks
 	dirty   bool
 	det     speaker.Detector
 	due     clock.Time
@@ -67,6 +71,7 @@ type subscription struct {
 	proj   *stream.Projection
 	recipe topology.Recipe
 	passes *track // that keeps its SSRC; nil: it is projected
+	demand alloc.Demand
 	gauge  outGauge
 }
 
@@ -126,6 +131,7 @@ func (e *Engine) OpenLeg(now clock.Time, c LegConfig) {
 	l.egress = stream.Egress{Leg: c.Leg, Env: &e.env}
 	e.legs[c.Leg] = l
 	e.TraceLeg(now, c.Leg, c.Trace)
+	conf.members = append(conf.members, l)
 }
 
 // CloseLeg implements [API].
@@ -155,6 +161,7 @@ func (e *Engine) CloseLeg(now clock.Time, id graph.LegID, out *Out) {
 	l.emit(now, trace.Closed{})
 	e.legs[id] = nil
 	l.conf.legs--
+	l.conf.members = slices.DeleteFunc(l.conf.members, func(x *leg) bool { return x == l })
 	e.tidy(l.conf)
 }
 
@@ -231,6 +238,7 @@ func (e *Engine) attach(now clock.Time, s *subscription) {
 	e.demandFor(now, src)
 	e.connect(s, src)
 	e.wakeConf(s.conf, now)
+	e.unsettled(now, s.leg)
 }
 
 // ownSource reports whether a source comes from the very leg, where slots,
@@ -253,6 +261,7 @@ func (e *Engine) Unsubscribe(now clock.Time, id ids.Subscription, out *Out) {
 	s.leg.egress.Remove(s.proj)
 	e.demandFor(now, s.proj.Source())
 	s.leg.subs = slices.DeleteFunc(s.leg.subs, func(x *subscription) bool { return x == s })
+	e.unsettled(now, s.leg)
 	e.retune(s.leg)
 	if src := s.proj.Source(); src != nil && src.Track.Mixed {
 		e.unname(s.leg, out)

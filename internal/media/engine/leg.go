@@ -28,6 +28,7 @@ type leg struct {
 	media  plane.LegMedia
 	ssrc   uint32 // reports come from it
 	egress stream.Egress
+	allot  allotment
 
 	streams []*inStream
 	known   []binding // what SSRCs were bound to, also after they timed out

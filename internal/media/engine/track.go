@@ -14,6 +14,7 @@ type track struct {
 	leg     *leg // at home
 	sect    int
 	src     *stream.Source
+	ladder  ladder
 	layers  [stream.MaxLayers]layer
 	remotes []remote
 	muted   bool

@@ -168,5 +168,8 @@ func (d *Detector) rank() {
 	}
 }
 
+// Dominant returns who speaks, or spoke last; "" when nobody has yet.
+func (d *Detector) Dominant() ids.Track { return d.dominant }
+
 // Empty reports that nothing is watched.
 func (d *Detector) Empty() bool { return len(d.all) == 0 }

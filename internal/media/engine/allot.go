@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/base/ids"
+	"parley/internal/media/alloc"
+	"parley/internal/media/plane"
+	"parley/internal/media/stream"
+)
+
+// allotment is when a leg's budget is split anew.
+type allotment struct {
+	changed bool   // what it is sent, or how large it wants it
+	budget  uint64 // of the last split
+	used    uint64 // by it
+}
+
+// splits is the scratch of splitting, one for all legs.
+type splits struct {
+	split   alloc.Splitter
+	demands []*alloc.Demand
+	subs    []*subscription // whose demands they are
+}
+
+// review is how often budgets are looked at without a cause: rates drift, and
+// what was held back may rise.
+const review = 250 * time.Millisecond
+
+// reviewConf splits the budgets of all its legs.
+func (e *Engine) reviewConf(now clock.Time, c *conference) {
+	c.talks = c.talking()
+	for _, l := range c.members {
+		if l.egress.Ready {
+			e.allot(now, l)
+		}
+	}
+}
+
+// talking is the connection of who speaks, "" when nobody has yet.
+func (c *conference) talking() ids.Connection {
+	name := c.det.Dominant()
+	if name == "" {
+		return ""
+	}
+	for _, t := range c.tracks {
+		if t.cfg.Track.Track == name {
+			return t.cfg.Track.Conn
+		}
+	}
+	return ""
+}
+
+// unsettled notes that a leg is sent other things, or wants them otherwise.
+func (e *Engine) unsettled(now clock.Time, l *leg) {
+	l.allot.changed = true
+	e.wake(l, now)
+}
+
+// budget is what a leg's subscriptions may use.
+func (l *leg) budget() uint64 {
+	if rate, known := l.egress.Budget(); known {
+		return rate
+	}
+	return alloc.Unlimited
+}
+
+// reallot splits a leg's budget if there is cause: it does not suffice any more,
+// has moved by more than a twentieth, or the subscriptions changed.
+func (e *Engine) reallot(now clock.Time, l *leg) {
+	if !l.egress.Ready {
+		return
+	}
+	a, b := &l.allot, l.budget()
+	if a.changed || b < a.used || b < a.budget-a.budget/20 || b/21 > a.budget/20 {
+		e.allot(now, l)
+	}
+}
+
+// allot splits a leg's budget over its subscriptions. A source that carries
+// nothing now keeps the aim it has.
+func (e *Engine) allot(now clock.Time, l *leg) {
+	w := &e.splits
+	w.demands, w.subs = w.demands[:0], w.subs[:0]
+	for _, s := range l.subs {
+		p := s.proj
+		t := e.showing(s)
+		if t == nil || p.Passing || !p.Awake() {
+			continue
+		}
+		d := &s.demand
+		d.Class, d.Priority, d.Width, d.Height = classOf(l, t, &s.cfg.Sub), s.cfg.Sub.Priority, p.Width, s.cfg.Sub.Height
+		d.Cap, d.Keep, d.Ladder = p.Limit, t.cfg.Track.Mixed, t.rungs(now)
+		w.demands, w.subs = append(w.demands, d), append(w.subs, s)
+	}
+	b := l.budget()
+	used, wanted := w.split.Split(now, b, w.demands)
+	l.allot = allotment{budget: b, used: used}
+	for i, d := range w.demands {
+		if len(d.Ladder) == 0 || d.Class == alloc.Audio {
+			continue
+		}
+		q := stream.Nothing
+		if g := d.Given(); g != alloc.Nothing {
+			q = qualityOf(d.Ladder[g].Level)
+		}
+		w.subs[i].proj.Aim(now, q)
+	}
+	l.egress.SetWanted(wanted + wanted/10) // rising asks for a margin, so that must be looked for, too
+	clear(w.subs)
+	clear(w.demands)
+}
+
+// showing is the track of a subscription, nil if there is none now.
+func (e *Engine) showing(s *subscription) *track {
+	src := s.proj.Source()
+	if src == nil {
+		return nil
+	}
+	if t := e.track(src.ID); t != nil && t.src == src {
+		return t
+	}
+	return nil
+}
+
+// classOf orders what a leg is sent. A receiver's own word counts as much as
+// that somebody speaks.
+func classOf(l *leg, t *track, s *plane.Subscription) alloc.Class {
+	switch k := &t.cfg.Track; {
+	case k.Kind == plane.Audio:
+		return alloc.Audio
+	case k.Source == "screen":
+		return alloc.Screen
+	case s.Priority > 0 || (l.conf.talks != "" && k.Conn == l.conf.talks):
+		return alloc.Speaker
+	}
+	return alloc.Rest
+}
+
+// ladder is a track's operating points as the allocator sees them, made once for
+// all legs.
+type ladder struct {
+	at    clock.Time
+	rungs []alloc.Rung
+	prev  []alloc.Rung                                     // before
+	found []stream.Rung                                    // scratch
+	size  [stream.MaxLayers]struct{ width, height uint16 } // last known, of each encoding
+}
+
+// sameLook is how old a ladder may be: legs look at the same instant or in one
+// burst of feedback.
+const sameLook = 50 * time.Millisecond
+
+// rungs returns the track's ladder.
+func (t *track) rungs(now clock.Time) []alloc.Rung {
+	y := &t.ladder
+	if y.at != 0 && now.Sub(y.at) < sameLook {
+		return y.rungs
+	}
+	y.at = now
+	y.rungs, y.prev = y.prev[:0], y.rungs
+	y.found = t.src.Rungs(now, y.found[:0])
+	for i := range y.found {
+		r := &y.found[i]
+		n := alloc.Rung{Level: level(r.Quality), Rate: r.Rate, Width: r.Width, Height: r.Height, FPS: r.FPS}
+		if n.Rate == 0 {
+			n.Rate = t.guess(r)
+		} else if was := y.before(n.Level); was != 0 {
+			n.Rate = (2*was + n.Rate) / 3 // a key frame is no reason to step down
+		}
+		if k := r.Encoding; k >= 0 && int(k) < len(y.size) {
+			y.size[k].width, y.size[k].height = max(r.Width, 1), r.Height
+		}
+		y.rungs = append(y.rungs, n)
+	}
+	alloc.Weigh(y.rungs)
+	return y.rungs
+}
+
+// before is the rate of a level when the ladder was made last, 0 if it was not in it.
+func (y *ladder) before(level int32) uint64 {
+	for i := range y.prev {
+		if y.prev[i].Level == level {
+			return y.prev[i].Rate
+		}
+	}
+	return 0
+}
+
+// guess stands in for a rate that has not been measured yet: what browsers give
+// a picture of that size.
+func (t *track) guess(r *stream.Rung) uint64 {
+	switch {
+	case !t.src.Video():
+		return 40_000
+	case r.Width != 0 && r.Height != 0:
+		return 50_000 + 2*uint64(r.Width)*uint64(r.Height)
+	case r.Width != 0:
+		return 50_000 + uint64(r.Width)*uint64(r.Width)
+	}
+	return 150_000 << (2 * max(0, r.Encoding))
+}
+
+// level packs a quality into a number, and qualityOf unpacks it.
+func level(q stream.Quality) int32 {
+	return int32(q.Encoding)<<16 | int32(uint8(q.Spatial))<<8 | int32(uint8(q.Temporal))
+}
+
+func qualityOf(l int32) stream.Quality {
+	return stream.Quality{Encoding: int8(l >> 16), Spatial: int8(l >> 8), Temporal: int8(l)}
+}
