@@ -176,6 +176,7 @@ func (a *answerer) media(o *Section, s *answerSection) {
 			s.media.Exts[e.Ext] = e.ID
 		}
 	}
+	oneFeedback(s.codecs, s.media.Exts[plane.ExtTransportCC] != 0)
 	if s.dir.Receives() {
 		s.rids, s.recv = acceptRIDs(o, s.codecs)
 		s.media.Recv = &plane.Recv{Codecs: s.codecs, Layers: layers(o, s.recv)}
@@ -185,6 +186,15 @@ func (a *answerer) media(o *Section, s *answerSection) {
 		if slices.ContainsFunc(s.codecs, func(c plane.Codec) bool { return c.RTX != 0 }) {
 			s.media.Send.RTXSSRC = s.send.RTXSSRC
 		}
+	}
+}
+
+// oneFeedback keeps one way of feedback by packet: transport-wide numbers where
+// they are agreed, else RFC 8888, which is agreed for all formats or none.
+func oneFeedback(list []plane.Codec, numbered bool) {
+	all := !slices.ContainsFunc(list, func(c plane.Codec) bool { return !c.CCFB || c.TWCC && numbered })
+	for i := range list {
+		list[i].CCFB = list[i].CCFB && all
 	}
 }
 

@@ -232,6 +232,8 @@ func feedback(c *plane.Codec, v string) {
 		c.FIR = true
 	case "transport-cc":
 		c.TWCC = true
+	case "ack ccfb": // RFC 8888, section 6
+		c.CCFB = true
 	case "goog-remb":
 		c.REMB = true
 	}

@@ -66,6 +66,7 @@ func (p *printer) transport(l plane.Local, setup string, trickle, candidates boo
 
 // codecs writes rtpmap, fmtp, rtcp-fb and the RTX entries.
 func (p *printer) codecs(list []plane.Codec) {
+	told := false
 	for _, c := range list {
 		pt := u8(c.PT)
 		channels := ""
@@ -83,6 +84,10 @@ func (p *printer) codecs(list []plane.Codec) {
 			if fb.on {
 				p.line("a=rtcp-fb:", pt, " ", fb.text)
 			}
+		}
+		if c.CCFB && !told { // RFC 8888, section 6: only with the wildcard
+			told = true
+			p.line("a=rtcp-fb:* ack ccfb")
 		}
 		if c.RTX != 0 {
 			p.line("a=rtpmap:", u8(c.RTX), " rtx/", u32(c.ClockRate))
