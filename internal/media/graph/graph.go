@@ -7,6 +7,7 @@ package graph
 import (
 	"parley/internal/base/clock"
 	"parley/internal/base/ring"
+	"parley/internal/media/layer"
 	"parley/internal/media/rtp"
 )
 
@@ -30,6 +31,7 @@ type Packet struct {
 	Repaired bool   // arrived late by RTX or reordering: fills a reserved gap
 	Level    uint8  // audio level, -dBov; 127 when unknown
 	Exts     uint32 // header extension ids present, a bit each (ids from 31 share the top bit)
+	Frame    layer.Info
 }
 
 // Payload returns the payload bytes without padding.

@@ -25,6 +25,41 @@ func Claimed(c Codec, unit []byte) (s Size, ok bool) {
 	return Size{}, false
 }
 
+// KeySize finds the size in the first packet of a keyframe, which of VP8 and VP9
+// is in the first bytes. Not for AV1, whose dependency descriptor tells it.
+func KeySize(c Codec, b []byte) (Size, bool) {
+	s, ok := Size{}, false
+	switch c {
+	case VP8:
+		var d Picture
+		if d.parseVP8(b) && d.Start {
+			s, ok = vp8Size(b[d.Len:])
+		}
+	case VP9:
+		if n, is := vp9Descriptor(b); is {
+			s, ok = vp9Frame(b[n:])
+		}
+	case H264:
+		if len(b) < 2 {
+			return s, false
+		}
+		if b[0]&0x1f == nalSPS {
+			return spsSize(b[1:])
+		}
+		for rest := b[1:]; b[0]&0x1f == nalSTAPA && len(rest) > 3; {
+			n := int(rest[0])<<8 | int(rest[1])
+			if n == 0 || 2+n > len(rest) {
+				break
+			}
+			if rest[2]&0x1f == nalSPS {
+				return spsSize(rest[3 : 2+n])
+			}
+			rest = rest[2+n:]
+		}
+	}
+	return s, ok && s.Width > 0 && s.Height > 0
+}
+
 func (s *Size) grow(t Size) {
 	s.Width, s.Height = max(s.Width, t.Width), max(s.Height, t.Height)
 	s.Odd = s.Odd || t.Odd

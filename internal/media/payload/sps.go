@@ -26,9 +26,8 @@ func h264Size(b []byte) (s Size, ok bool) {
 	return s, true
 }
 
-// unescape removes emulation prevention bytes (H.264, section 7.4.1).
-func unescape(b []byte) []byte {
-	out := make([]byte, 0, len(b))
+// unescape appends b without emulation prevention bytes (H.264, section 7.4.1).
+func unescape(out, b []byte) []byte {
 	zeros := 0
 	for _, c := range b {
 		if zeros >= 2 && c == 3 {
@@ -48,10 +47,11 @@ func unescape(b []byte) []byte {
 // spsSize reads a sequence parameter set up to the frame size (H.264, section
 // 7.3.2.1.1). Cropping is not taken off: the decoder allocates whole macroblocks.
 func spsSize(b []byte) (Size, bool) {
-	if len(b) > 256 {
+	var plain [256]byte
+	if len(b) > len(plain) {
 		return Size{}, false // no encoder of this world; scaling lists fill less
 	}
-	r := bits{b: unescape(b)}
+	r := bits{b: unescape(plain[:0], b)}
 	profile := r.u(8)
 	r.u(16)
 	if r.ue() > 31 {

@@ -20,25 +20,6 @@ type Rung struct {
 	FPS           uint8  // 0: not known
 }
 
-// Rungs appends the operating points that are live now, cheapest first.
-func (s *Source) Rungs(now clock.Time, out []Rung) []Rung {
-	n := 1
-	if s.Info != nil {
-		n = min(max(1, s.Info.Layers), MaxLayers)
-	}
-	for i := range n {
-		if !s.Live(now, i) {
-			continue
-		}
-		w := uint16(0)
-		if s.Video() {
-			w = uint16(topWidth >> (n - 1 - i))
-		}
-		out = append(out, Rung{Quality: Quality{Encoding: int8(i)}, Rate: s.Layers[i].meter.rate, Width: w})
-	}
-	return out
-}
-
 // Aim tells what the allocator has room for; the projection goes there at the
 // next place where a decoder can follow, down at once where it can. Nothing
 // stops the picture without a word to the receiver. Until the first Aim the

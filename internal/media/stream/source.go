@@ -5,6 +5,7 @@ import (
 
 	"parley/internal/base/clock"
 	"parley/internal/media/graph"
+	"parley/internal/media/layer"
 	"parley/internal/media/payload"
 	"parley/internal/media/plane"
 )
@@ -58,7 +59,12 @@ type Layer struct {
 	Gen   uint16     // changes with the SSRC: timestamps before and after are unrelated
 	keyTS uint32     // timestamp of the last keyframe
 	meter meter
+	gauge gauge
 	key   bool
+
+	dep    *layer.Dependency // made when the first descriptor comes
+	learnt int64             // packet whose structure dep read last
+	sizes  [layer.MaxSpatial][2]uint16
 }
 
 // Source is a published track on a shard, its own or mirrored from another.
@@ -98,17 +104,95 @@ func (s *Source) Clock() uint32 {
 	return 48000
 }
 
-// Classify sets p.Keyframe from the payload.
+// Classify finds out what the packet is: its layers, and whether a keyframe
+// begins with it. Of an encrypted payload only what a codec's framing leaves
+// clear counts.
 func (s *Source) Classify(p *graph.Packet) {
 	if !s.Video() || s.Info == nil || p.Hdr.PayloadOff >= p.Hdr.PayloadEnd {
 		return
 	}
 	l := &s.Layers[p.Layer]
-	if !payload.Keyframe(s.codec(p.Hdr.PayloadType), p.Payload()) || (l.key && l.keyTS == p.Hdr.TS) {
+	codec := s.codec(p.Hdr.PayloadType)
+	described := s.describe(p, l, codec)
+	key := false
+	if described && (s.Track.Encrypted || codec == payload.AV1) {
+		key = p.Frame.Has(layer.Key)
+	} else {
+		key = payload.Keyframe(codec, p.Payload())
+	}
+	if !key || (l.key && l.keyTS == p.Hdr.TS) {
 		return
 	}
 	l.key, l.keyTS = true, p.Hdr.TS
 	p.Keyframe = true
+}
+
+// describe reads the packet's layers; true if by a dependency descriptor.
+func (s *Source) describe(p *graph.Packet, l *Layer, codec payload.Codec) bool {
+	if id := s.Info.Exts[plane.ExtDependency]; id != 0 && p.Exts>>min(id, 31)&1 != 0 && s.depend(p, l, id) {
+		return true
+	}
+	switch codec {
+	case payload.VP8:
+		if i, ok := layer.ParseVP8(p.Payload(), p.Hdr.TS, p.Hdr.Marker); ok {
+			p.Frame = i
+		}
+	case payload.VP9:
+		var v layer.VP9
+		if layer.ParseVP9(p.Payload(), &v) {
+			if p.Frame = v.Info; !v.HasID {
+				p.Frame.Frame = uint16(p.Hdr.TS)
+			}
+		}
+	}
+	return false
+}
+
+// depend reads the packet's dependency descriptor.
+func (s *Source) depend(p *graph.Packet, l *Layer, id uint8) bool {
+	b, ok := p.Hdr.Ext(p.Buf.B[:], id)
+	if !ok {
+		return false
+	}
+	if l.dep == nil {
+		l.dep = new(layer.Dependency)
+	}
+	i, ok := l.dep.Read(b)
+	if !ok {
+		return false
+	}
+	if i.Has(layer.Tells) {
+		l.learnt = p.ExtSeq
+	}
+	p.Frame = i
+	return true
+}
+
+// learn takes what a kept packet says of its encoding: on a shard that mirrors
+// the track nobody has read it yet.
+func (s *Source) learn(p *graph.Packet, l *Layer) {
+	if p.Frame.Has(layer.Tells) && l.learnt != p.ExtSeq {
+		s.depend(p, l, s.Info.Exts[plane.ExtDependency])
+	}
+	if !p.Keyframe {
+		return
+	}
+	codec := s.codec(p.Hdr.PayloadType)
+	if codec == payload.VP9 {
+		var v layer.VP9
+		if layer.ParseVP9(p.Payload(), &v) && v.Structure {
+			for i := range l.sizes {
+				l.sizes[i] = [2]uint16{v.Width[i], v.Height[i]}
+			}
+			return
+		}
+	}
+	if s.Track.Encrypted && codec != payload.VP8 {
+		return
+	}
+	if z, ok := payload.KeySize(codec, p.Payload()); ok && !z.Odd {
+		l.sizes[0] = [2]uint16{uint16(z.Width), uint16(z.Height)}
+	}
 }
 
 // frameNumber reads the frame number of the dependency descriptor: after one byte
@@ -135,6 +219,10 @@ func (s *Source) Keep(p *graph.Packet) {
 	l := &s.Layers[p.Layer]
 	l.Last = p.Arrival
 	l.meter.octets += uint64(p.Buf.N)
+	l.gauge.add(p)
+	if (p.Keyframe || p.Frame.Has(layer.Tells)) && s.Video() && s.Info != nil {
+		s.learn(p, l)
+	}
 	l.Hist.Put(p)
 }
 
@@ -150,7 +238,10 @@ func (s *Source) Live(now clock.Time, layer int) bool {
 
 // topWidth is the width assumed for the best encoding; each lower one has half,
 // as browsers scale by default.
-const topWidth = 1280
+const (
+	topWidth  = 1280
+	topHeight = 720
+)
 
 // Pick chooses the layer for a receiver that wants width pixels (0: the best):
 // the lowest live one that is wide enough, else the highest live, -1 if none is.
@@ -176,7 +267,7 @@ func (s *Source) Pick(now clock.Time, width int) int {
 func (s *Source) Restart(layer uint8) {
 	l := &s.Layers[layer]
 	l.Gen++
-	l.Ref, l.key = TimeRef{}, false
+	l.Ref, l.key, l.dep = TimeRef{}, false, nil
 	l.Hist.Clear()
 	s.Epoch++
 }
