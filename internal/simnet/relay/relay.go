@@ -34,7 +34,7 @@ const (
 type Config struct {
 	// Listen is where clients send; a port of 0 takes a free one.
 	Listen netip.AddrPort
-	// Target is the server.
+	// Target is the server; without one, packets are lost until [Relay.Target].
 	Target netip.AddrPort
 	Seed   uint64
 	// Up is the way from client to server, Down the way back. All flows of a
@@ -43,7 +43,14 @@ type Config struct {
 }
 
 // Stats of both directions.
-type Stats struct{ Up, Down simnet.Stats }
+type Stats struct {
+	Up, Down simnet.Stats
+	// Flows is how many clients there were.
+	Flows int
+	// UpWaiting and DownWaiting are how long a packet would wait now for the
+	// rate limit.
+	UpWaiting, DownWaiting time.Duration
+}
 
 type direction = simnet.Endpoint
 
@@ -54,14 +61,14 @@ const (
 
 // Relay is a running relay.
 type Relay struct {
-	target netip.AddrPort
-	front  *net.UDPConn
-	clock  *clock.System
-	wake   chan struct{}
-	quit   chan struct{}
-	tasks  sync.WaitGroup
+	front *net.UDPConn
+	clock *clock.System
+	wake  chan struct{}
+	quit  chan struct{}
+	tasks sync.WaitGroup
 
 	mu     sync.Mutex // guards all below
+	target netip.AddrPort
 	net    *simnet.Network
 	links  [2]*simnet.Link
 	flows  map[netip.AddrPort]*flow
@@ -85,9 +92,9 @@ func Start(cfg Config) (*Relay, error) {
 	_ = front.SetReadBuffer(socketBuffer)
 	n := simnet.New(cfg.Seed)
 	r := &Relay{
-		target: cfg.Target, front: front, clock: clock.NewSystem(),
+		front: front, clock: clock.NewSystem(),
 		wake: make(chan struct{}, 1), quit: make(chan struct{}),
-		net: n, links: [2]*simnet.Link{n.Link(up, cfg.Up), n.Link(down, cfg.Down)},
+		target: cfg.Target, net: n, links: [2]*simnet.Link{n.Link(up, cfg.Up), n.Link(down, cfg.Down)},
 		flows: make(map[netip.AddrPort]*flow),
 	}
 	r.tasks.Go(r.readFront)
@@ -108,11 +115,56 @@ func (r *Relay) Set(upward, downward simnet.Config) {
 	r.links[down].Set(downward)
 }
 
+// Settings returns what holds now.
+func (r *Relay) Settings() (upward, downward simnet.Config) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.links[up].Config(), r.links[down].Config()
+}
+
+// Change is a step of a schedule; a direction that is nil stays as it is.
+type Change struct {
+	After    time.Duration
+	Up, Down *simnet.Config
+}
+
+// Schedule plans changes, counted from now, and forgets what was planned. A
+// change takes place with the first packet after its time.
+func (r *Relay) Schedule(changes ...Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.clock.Now()
+	var steps [2][]simnet.Step
+	for _, c := range changes {
+		for d, cfg := range [2]*simnet.Config{up: c.Up, down: c.Down} {
+			if cfg != nil {
+				steps[d] = append(steps[d], simnet.Step{At: now.Add(c.After), Config: *cfg})
+			}
+		}
+	}
+	for d := range steps {
+		r.links[d].Schedule(steps[d]...)
+	}
+}
+
+// Target sets where new flows go: for a peer whose port is known late. Flows
+// that are there already get a new socket toward it, as with [Relay.Rebind].
+func (r *Relay) Target(to netip.AddrPort) error {
+	r.mu.Lock()
+	r.target = to
+	r.mu.Unlock()
+	return r.Rebind()
+}
+
 // Stats returns the counters.
 func (r *Relay) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Stats{Up: r.links[up].Stats(), Down: r.links[down].Stats()}
+	now := r.clock.Now()
+	return Stats{
+		Up: r.links[up].Stats(), Down: r.links[down].Stats(), Flows: len(r.byID),
+		UpWaiting: r.links[up].Waiting(now), DownWaiting: r.links[down].Waiting(now),
+	}
 }
 
 // Rebind gives every flow a new source port toward the target, as a NAT does
@@ -208,7 +260,7 @@ func (r *Relay) flowOf(client netip.AddrPort) *flow {
 	if f := r.flows[client]; f != nil {
 		return f
 	}
-	if r.closed || len(r.byID) >= maxFlows {
+	if r.closed || !r.target.IsValid() || len(r.byID) >= maxFlows {
 		return nil
 	}
 	back, err := r.dial()

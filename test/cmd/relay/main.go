@@ -1,10 +1,18 @@
 // Command relay impairs UDP between a client and a server under test:
 //
-//	relay -listen 127.0.0.1:7000 -target 127.0.0.1:9000 -delay 40ms -loss 0.05
+//	relay -listen 127.0.0.1:7000 -target 127.0.0.1:9000 -both "delay=40ms loss=0.05" -down "rate=3M"
+//	relay -target 127.0.0.1:9000 -schedule "down 0s:3M,20s:300k,50s:3M"
+//
+// It prints its address. Then it carries out the orders that come on its
+// standard input, one a line, each with one line of reply ("ok", JSON, or
+// "error: …"); see relay.Do for the orders. It ends with its input when
+// -control is set, else by SIGTERM, and prints its counters to standard error.
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -24,43 +32,69 @@ func main() {
 }
 
 func run() error {
-	var cfg relay.Config
+	// 28 bytes of IPv4 and UDP count on a link.
+	cfg := relay.Config{Up: simnet.Config{Overhead: 28}, Down: simnet.Config{Overhead: 28}}
 	listen := flag.String("listen", "127.0.0.1:0", "address clients send to")
-	target := flag.String("target", "", "address of the server")
-	var toBad, toGood float64
-	link := &cfg.Up
+	target := flag.String("target", "", "address of the server; may come later as an order")
+	both := flag.String("both", "", "settings of both directions")
+	upward := flag.String("up", "", "settings of the way to the server")
+	downward := flag.String("down", "", "settings of the way to the client")
+	plan := flag.String("schedule", "", "direction and rates to come, such as \"down 0s:3M,20s:300k\"")
+	control := flag.Bool("control", false, "end with the standard input")
 	flag.Uint64Var(&cfg.Seed, "seed", 1, "seed of both directions")
-	flag.DurationVar(&link.Delay, "delay", 0, "one-way delay")
-	flag.DurationVar(&link.Jitter, "jitter", 0, "added delay, uniform")
-	flag.Float64Var(&link.Loss, "loss", 0, "probability of loss, each way")
-	flag.Float64Var(&toBad, "burst-start", 0, "probability that a loss burst begins")
-	flag.Float64Var(&toGood, "burst-end", 0.25, "probability that it ends")
-	flag.Float64Var(&link.Reorder, "reorder", 0, "probability of being held back")
-	flag.DurationVar(&link.ReorderBy, "reorder-by", 0, "for how long")
-	flag.Float64Var(&link.Duplicate, "duplicate", 0, "probability of arriving twice")
-	flag.Int64Var(&link.Rate, "rate", 0, "bits per second, each way; 0: unlimited")
-	flag.IntVar(&link.Queue, "queue", 0, "bytes that may wait; 0: 100 ms")
 	flag.Parse()
 	var err error
 	if cfg.Listen, err = netip.ParseAddrPort(*listen); err != nil {
 		return err
 	}
-	if cfg.Target, err = netip.ParseAddrPort(*target); err != nil {
-		return err
+	if *target != "" {
+		if cfg.Target, err = netip.ParseAddrPort(*target); err != nil {
+			return err
+		}
 	}
-	if toBad > 0 {
-		link.Burst = &simnet.GilbertElliott{ToBad: toBad, ToGood: toGood, LossBad: 1}
+	var wrong error
+	if cfg.Up, wrong = relay.Edit(cfg.Up, *both+" "+*upward); wrong != nil {
+		return wrong
 	}
-	link.Overhead = 28
-	cfg.Down = cfg.Up
+	if cfg.Down, wrong = relay.Edit(cfg.Down, *both+" "+*downward); wrong != nil {
+		return wrong
+	}
 	r, err := relay.Start(cfg)
 	if err != nil {
 		return err
 	}
+	if *plan != "" {
+		if _, err := r.Do("schedule " + *plan); err != nil {
+			return errors.Join(err, r.Close())
+		}
+	}
 	fmt.Println(r.Addr())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	<-ctx.Done()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		obey(r)
+	}()
+	if !*control {
+		ended = nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-ended:
+	}
 	fmt.Fprintf(os.Stderr, "%+v\n", r.Stats())
 	return r.Close()
+}
+
+// obey carries out what comes on the standard input.
+func obey(r *relay.Relay) {
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		reply, err := r.Do(in.Text())
+		if err != nil {
+			reply = "error: " + err.Error()
+		}
+		fmt.Println(reply)
+	}
 }
