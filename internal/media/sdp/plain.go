@@ -336,6 +336,7 @@ func (b *plainBuilder) finish(port, index int) error {
 // AVPF there is no feedback whatever rtcp-fb says (RFC 4585, section 4.2).
 func (s *PlainSection) allowed(c plane.Codec) plane.Codec {
 	c.TWCC, c.REMB = false, false // they need header extensions
+	c.CCFB = false                // nothing a phone tells
 	c.RED = 0                     // nothing a phone expects
 	if !s.Feedback {
 		c.NACK, c.PLI, c.FIR, c.TMMBR, c.RTX = false, false, false, false, 0
