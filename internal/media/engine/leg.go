@@ -39,8 +39,10 @@ type leg struct {
 	retry   bool // the sections changed: held packets may find theirs
 	ids     legExts
 	useTWCC bool
+	useCCFB bool
 	useREMB bool
 	twcc    stream.Recorder
+	marks   stream.Marks
 	est     stream.Estimator
 	bye     map[uint32]bool             // SSRCs we said BYE for
 	named   map[uint32]bool             // contributors the peer has heard of
@@ -105,7 +107,7 @@ func (e *Engine) ConfigureLeg(now clock.Time, id graph.LegID, m plane.LegMedia) 
 	l.media = m
 	l.record(now, &m)
 	l.relocate()
-	l.ids, l.useTWCC, l.useREMB = legExts{}, false, false
+	l.ids, l.useTWCC, l.useCCFB, l.useREMB = legExts{}, false, false, false
 	for i := range m.Sections {
 		l.learn(&m.Sections[i])
 	}
@@ -144,6 +146,7 @@ func (l *leg) learn(s *plane.Section) {
 	first(&l.ids.level, plane.ExtAudioLevel)
 	for _, c := range s.Recv.Codecs {
 		l.useTWCC = l.useTWCC || (c.TWCC && s.Exts[plane.ExtTransportCC] != 0)
+		l.useCCFB = l.useCCFB || c.CCFB
 		l.useREMB = l.useREMB || c.REMB
 	}
 }

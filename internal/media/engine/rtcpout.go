@@ -133,7 +133,14 @@ func (e *Engine) sendFeedback(now clock.Time, l *leg, out *Out) (next clock.Time
 		}
 		next = clock.Earliest(next, due)
 	}
-	if due := l.est.Due(); !l.useTWCC && l.useREMB && due != 0 && !l.passesAny() {
+	if due := l.marks.Due(); l.useCCFB && !l.useTWCC && due != 0 {
+		if due <= now {
+			e.sendCCFB(now, l, out)
+			due = l.marks.Due()
+		}
+		next = clock.Earliest(next, due)
+	}
+	if due := l.est.Due(); !l.useTWCC && !l.useCCFB && l.useREMB && due != 0 && !l.passesAny() {
 		if due <= now {
 			e.sendREMB(now, l, out)
 			due = l.est.Due()
@@ -170,6 +177,18 @@ func (e *Engine) sendTWCC(l *leg, out *Out) {
 		b := e.begin(l)
 		n := len(b)
 		e.rtcp, more = l.twcc.Append(b, l.ssrc, media)
+		if len(e.rtcp) > n {
+			e.emit(l, out)
+		}
+	}
+}
+
+// sendCCFB reports arrivals by RFC 8888.
+func (e *Engine) sendCCFB(now clock.Time, l *leg, out *Out) {
+	for more := true; more; {
+		b := e.begin(l)
+		n := len(b)
+		e.rtcp, more = l.marks.Append(b, l.ssrc, now, e.cfg.Anchor.NTP(now))
 		if len(e.rtcp) > n {
 			e.emit(l, out)
 		}
