@@ -19,6 +19,8 @@ const Size = 1536
 // Buf is one packet's storage. B[:N] are the valid bytes.
 type Buf struct {
 	refs atomic.Int32
+	// ECN are the two bits of the IP header it came with (RFC 3168), 0 if unknown.
+	ECN  uint8
 	pool *Pool
 	N    int
 	B    [Size]byte
@@ -69,7 +71,7 @@ func (p *Pool) Get() *Buf {
 	p.free = p.free[:len(p.free)-1]
 	p.mu.Unlock()
 	p.live.Add(1)
-	b.N = 0
+	b.N, b.ECN = 0, 0
 	b.refs.Store(1)
 	return b
 }
