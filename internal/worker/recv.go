@@ -30,6 +30,10 @@ func (w *Worker) datagram(now clock.Time, d *udp.Datagram) {
 	}
 	w.seen.Count(kind, reason)
 	if l != nil {
+		if w.spare == nil {
+			w.spare = w.pool.ring.Get()
+		}
+		w.spare.ECN = d.ECN
 		w.deliver(now, l, kind, ice.Path{Addr: d.From}, d.B)
 	}
 }
