@@ -116,6 +116,7 @@ func (c *Config) setDefaults() {
 	if c.Caps.JoinTimeout == 0 {
 		c.Caps.JoinTimeout = d.JoinTimeout
 	}
+	c.Socket.ECN = true // RFC 8888 tells publishers
 	if c.Clock == nil {
 		c.Clock = clock.NewSystem()
 	}

@@ -30,11 +30,7 @@ func (w *Worker) datagram(now clock.Time, d *udp.Datagram) {
 	}
 	w.seen.Count(kind, reason)
 	if l != nil {
-		if w.spare == nil {
-			w.spare = w.pool.ring.Get()
-		}
-		w.spare.ECN = d.ECN
-		w.deliver(now, l, kind, ice.Path{Addr: d.From}, d.B)
+		w.deliver(now, l, kind, ice.Path{Addr: d.From}, d.B, d.ECN)
 	}
 }
 
@@ -53,10 +49,11 @@ func (w *Worker) byUfrag(b []byte) *leg {
 // deliver hands a datagram to its link, and media on to the engine. A packet is
 // opened into a buffer of the pool, so that what the engine keeps does not pin
 // the socket's memory; a buffer that was not kept serves the next packet.
-func (w *Worker) deliver(now clock.Time, l *leg, kind demux.Kind, from ice.Path, b []byte) {
+func (w *Worker) deliver(now clock.Time, l *leg, kind demux.Kind, from ice.Path, b []byte, ecn uint8) {
 	if w.spare == nil {
 		w.spare = w.pool.ring.Get()
 	}
+	w.spare.ECN = ecn
 	switch l.HandleDatagram(now, kind, from, b, w.spare) {
 	case link.RTP:
 		buf := w.spare
