@@ -71,6 +71,8 @@ var layers = []layer{
 	{"store", []string{"internal/store"}, []string{"internal/base", "api"}, nil},
 	{"admin", []string{"internal/admin", "internal/webhook"}, []string{"internal/base", "internal/conference", "internal/focus", "internal/media/sdp", "internal/media/plane", "internal/auth", "internal/store", "api"}, nil},
 	{"metrics", []string{"internal/metrics"}, []string{"internal/base", "api"}, nil},
+	{"tracefile", []string{"internal/tracefile"}, []string{"internal/base", "internal/media/trace"}, []string{"net", "net/http"}},
+	{"plot", []string{"internal/plot"}, nil, append([]string{}, core...)},
 	{"simnet", []string{"internal/simnet"}, []string{"internal/base"}, nil},
 	{"simroom", []string{"internal/simroom"}, []string{"internal/base", "internal/conference/model", "internal/media", "internal/simnet"}, core},
 	{"config", []string{"internal/config"}, []string{"internal/base"}, nil},

@@ -46,6 +46,7 @@ type Server struct {
 	WebhookURL        []string   `name:"webhook-url" env:"PARLEY_WEBHOOK_URL" placeholder:"URL" help:"Where events of conferences are posted, signed; https, not of a private address range. May be several."`
 	WebhookSecretFile string     `name:"webhook-secret-file" env:"PARLEY_WEBHOOK_SECRET_FILE" type:"path" placeholder:"FILE" help:"Holds the secret that signs webhooks, at least 16 characters; not readable by others."`
 	WebhookLoopback   bool       `name:"webhook-loopback" env:"PARLEY_WEBHOOK_LOOPBACK" help:"Allow webhooks to this machine, in plain http too. For trying out."`
+	TraceDir          string     `name:"trace-dir" env:"PARLEY_TRACE_DIR" type:"path" placeholder:"DIR" help:"Write a trace of every connection's transport there, one file each, for parley trace: estimates, rates, losses, layers; no media, names or addresses. Off when empty."`
 	LogLevel          string     `name:"log-level" env:"PARLEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
 	LogFormat         string     `name:"log-format" env:"PARLEY_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 	Limits            LimitsConf `embed:"" prefix:"limits."`

@@ -29,6 +29,7 @@ import (
 	"parley/internal/signaling/whip"
 	"parley/internal/signaling/ws"
 	"parley/internal/store"
+	"parley/internal/tracefile"
 	"parley/internal/transport/dtls"
 	"parley/internal/transport/tcp"
 	"parley/internal/transport/turn"
@@ -57,8 +58,9 @@ type Node struct {
 	ws       *ws.Handler
 	whip     *whip.Handler
 	pool     *worker.Pool
-	mixer    *mcu.Server  // nil: none
-	turn     *turn.Server // nil: none
+	traces   *tracefile.Writer // nil: off
+	mixer    *mcu.Server       // nil: none
+	turn     *turn.Server      // nil: none
 	turnCert *tls.Config
 	http     *http.Server
 	inner    net.Listener // what http serves
@@ -148,7 +150,12 @@ func (n *Node) assemble(ln net.Listener, tlsConfig *tls.Config) error {
 	} else {
 		_ = iceLn.Close()
 	}
+	traced, err := n.openTraces()
+	if err != nil {
+		return err
+	}
 	n.pool, err = worker.New(worker.Config{
+		Trace:    traced,
 		RTPPorts: worker.PortRange(c.RTPPorts),
 		UDP:      n.listen.udp, Workers: n.listen.workers, Advertise: n.listen.advertise, TCP: ice,
 		Identity: identity, Sink: n.focus, Clock: clk, Logger: n.log,
@@ -242,7 +249,7 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 		})
 	}
-	start("media", func() error { return n.pool.Run(run) })
+	start("media", func() error { return n.runMedia(run) })
 	if n.turn != nil {
 		start("turn", func() error { return n.turn.Run(run) })
 	}

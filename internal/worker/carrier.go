@@ -7,6 +7,7 @@ import (
 	"parley/internal/media/engine"
 	"parley/internal/media/graph"
 	"parley/internal/media/plane"
+	"parley/internal/media/trace"
 )
 
 // carrier brings a leg's packets to its peer where that is not a WebRTC link.
@@ -57,6 +58,14 @@ func (w *Worker) openCarried(now clock.Time, e engine.LegConfig, c carrier) {
 	w.eng.OpenLeg(now, e)
 	w.eng.SetLegReady(now, e.Leg, &w.out)
 	w.timers.want(l.id, c.tick(w, now))
+}
+
+// traceOf returns the sink for a connection's trace, nil for none.
+func (w *Worker) traceOf(conn ids.Connection) trace.Sink {
+	if w.cfg.Trace == nil {
+		return nil
+	}
+	return w.cfg.Trace(conn)
 }
 
 // place puts a leg at its number.

@@ -8,8 +8,10 @@ import (
 
 	"parley/internal/base/clock"
 	"parley/internal/base/fault"
+	"parley/internal/base/ids"
 	"parley/internal/media/engine"
 	"parley/internal/media/plane"
+	"parley/internal/media/trace"
 	"parley/internal/transport/dtls"
 	"parley/internal/transport/udp"
 )
@@ -67,6 +69,9 @@ type Config struct {
 	Logger   *slog.Logger   // nil: discards
 	// NewEngine makes each shard's engine; nil: engine.New. Tests put in their own.
 	NewEngine func(engine.Config) engine.API
+	// Trace makes the sink of a new connection's trace, or returns nil; called by
+	// shards, must return at once. nil: nothing is traced.
+	Trace func(ids.Connection) trace.Sink
 }
 
 // PortRange is the ports of plain RTP sessions, two each, on UDP's address. The

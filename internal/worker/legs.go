@@ -80,7 +80,7 @@ func (w *Worker) openLeg(now clock.Time, id graph.LegID, o plane.Open, local ice
 	l.Link = link.New(now, uint32(id), cfg)
 	w.place(l)
 	w.table.AddUfrag(local.Ufrag, demux.Handle(id))
-	w.eng.OpenLeg(now, engine.LegConfig{Leg: id, Conf: o.Conf, Conn: o.Conn})
+	w.eng.OpenLeg(now, engine.LegConfig{Leg: id, Conf: o.Conf, Conn: o.Conn, Trace: w.traceOf(o.Conn)})
 	w.tickLeg(now, l)
 }
 

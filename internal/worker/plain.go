@@ -168,6 +168,7 @@ func (p *Pool) enterPlain(l *plainLink, o *plane.OpenRTP) error {
 	l.w, l.leg = w, e.leg
 	cfg := engine.LegConfig{Leg: e.leg, Conf: o.Conf, Conn: o.Conn}
 	w.mail.post(func(now clock.Time) {
+		cfg.Trace = w.traceOf(cfg.Conn)
 		l.heard = now
 		w.openCarried(now, cfg, l)
 		w.tell(w.leg(cfg.Leg), plane.LinkConnected, "")
