@@ -47,6 +47,7 @@ type encoding struct {
 	debt    float64 // bytes a keyframe took beyond the mean, to be saved again
 	pos     int     // in the cycle
 	started bool
+	below   int // encodings above it, each twice as wide
 }
 
 func newVideoSource(p *Peer, m Media) *videoSource {
@@ -54,7 +55,7 @@ func newVideoSource(p *Peer, m Media) *videoSource {
 	v.layers = make([]encoding, len(m.Layers))
 	for i := range v.layers {
 		e := &v.layers[i]
-		e.Kbit = m.Layers[i]
+		e.Kbit, e.below = m.Layers[i], len(m.Layers)-1-i
 		e.picture, e.tl0 = uint16(p.rng.IntN(1<<15)), uint8(p.rng.IntN(256))
 		base := uint32(p.leg)<<8 | 0xB0000000
 		e.sender = sender{ssrc: base + uint32(i)*2 + 16, rtx: base + uint32(i)*2 + 17, mid: "v", pt: upVP8, rtxPT: upRTX, hz: 90000,
@@ -125,7 +126,7 @@ func (e *encoding) encode(now clock.Time, u *Publisher, layer uint8, number uint
 		var b []byte
 		b = e.descriptor(b, i == 0, c.tid, c.sync || key)
 		if i == 0 {
-			b = append(b, vp8Header(key)...)
+			b = append(b, vp8Header(key, 1280>>e.below, 720>>e.below)...)
 		}
 		b = append(b, make([]byte, max(truthLen, n/parts-len(b)))...)
 		t := truth{track: uint8(u.peer.leg), layer: layer, part: uint16(i), parts: uint16(parts), number: number, at: now}
@@ -155,9 +156,9 @@ func (e *encoding) descriptor(b []byte, first bool, tid uint8, sync bool) []byte
 
 // vp8Header is the payload header of RFC 7741, section 4.3; keyframes go on
 // with the start code and a size (RFC 6386, section 9.1).
-func vp8Header(key bool) []byte {
+func vp8Header(key bool, width, height int) []byte {
 	if key {
-		return []byte{0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x00, 0x05, 0xd0, 0x02}
+		return []byte{0x10, 0, 0, 0x9d, 0x01, 0x2a, byte(width), byte(width >> 8), byte(height), byte(height >> 8)}
 	}
 	return []byte{0x11, 0, 0}
 }
