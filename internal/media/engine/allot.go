@@ -28,14 +28,20 @@ type splits struct {
 // what was held back may rise.
 const review = 250 * time.Millisecond
 
-// reviewConf splits the budgets of all its legs.
-func (e *Engine) reviewConf(now clock.Time, c *conference) {
-	c.talks = c.talking()
+// reviewConf splits the budgets of all legs of a conference, and looks what is
+// wanted of its tracks. It returns when it wants to do so without packets.
+func (e *Engine) reviewConf(now clock.Time, c *conference, out *Out) clock.Time {
+	if c.looked != 0 && now.Sub(c.looked) < review/2 {
+		return c.lookAt
+	}
+	c.looked, c.talks = now, c.talking()
 	for _, l := range c.members {
 		if l.egress.Ready {
-			e.allot(now, l)
+			e.allot(now, l, out)
 		}
 	}
+	c.lookAt = e.reviewWants(now, c, out)
+	return c.lookAt
 }
 
 // talking is the connection of who speaks, "" when nobody has yet.
@@ -68,19 +74,19 @@ func (l *leg) budget() uint64 {
 
 // reallot splits a leg's budget if there is cause: it does not suffice any more,
 // has moved by more than a twentieth, or the subscriptions changed.
-func (e *Engine) reallot(now clock.Time, l *leg) {
+func (e *Engine) reallot(now clock.Time, l *leg, out *Out) {
 	if !l.egress.Ready {
 		return
 	}
 	a, b := &l.allot, l.budget()
 	if a.changed || b < a.used || b < a.budget-a.budget/20 || b/21 > a.budget/20 {
-		e.allot(now, l)
+		e.allot(now, l, out)
 	}
 }
 
 // allot splits a leg's budget over its subscriptions. A source that carries
 // nothing now keeps the aim it has.
-func (e *Engine) allot(now clock.Time, l *leg) {
+func (e *Engine) allot(now clock.Time, l *leg, out *Out) {
 	w := &e.splits
 	w.demands, w.subs = w.demands[:0], w.subs[:0]
 	for _, s := range l.subs {
@@ -89,6 +95,7 @@ func (e *Engine) allot(now clock.Time, l *leg) {
 		if t == nil || p.Passing || !p.Awake() {
 			continue
 		}
+		e.hungry(t, t.wantedBy(s), out)
 		d := &s.demand
 		d.Class, d.Priority, d.Width, d.Height = classOf(l, t, &s.cfg.Sub), s.cfg.Sub.Priority, p.Width, s.cfg.Sub.Height
 		d.Cap, d.Keep, d.Ladder = p.Limit, t.cfg.Track.Mixed, t.rungs(now)

@@ -60,7 +60,9 @@ type Cross struct {
 	Packets  []graph.Packet // media; each Buf retained for the receiver
 	Keyframe bool           // feedback: someone here needs a keyframe of Layer
 	Layer    uint8
-	Want     int8 // feedback: highest layer wanted here, -1 none
+	Wants    bool // feedback: Want is what shard From wants
+	Want     int8 // the highest encoding
+	From     Shard
 
 	Name ids.Track                // of the track: TrackIDs are used again
 	Info *stream.Info             // the publisher's section, shared and read-only; nil: unchanged

@@ -59,6 +59,8 @@ type conference struct {
 	legs    int
 	members []*leg         // the legs
 	talks   ids.Connection // of who speaks
+	looked  clock.Time     // budgets and wants were
+	lookAt  clock.Time     // again, zero: with the next packets
 	dirty   bool
 	det     speaker.Detector
 	due     clock.Time

@@ -76,7 +76,7 @@ func (e *Engine) crossOver(c *conference, out *Out) {
 // cross starts a message about a track to a shard that mirrors it.
 func (e *Engine) cross(t *track, r *remote) *Cross {
 	x := e.pool.get()
-	x.To, x.Track, x.Name, x.Info, x.Want = r.shard, t.cfg.ID, t.cfg.Track.Track, t.src.Info, r.want
+	x.To, x.Track, x.Name, x.Info = r.shard, t.cfg.ID, t.cfg.Track.Track, t.src.Info
 	for i := range x.Gen {
 		x.Gen[i] = t.src.Layers[i].Gen
 	}
@@ -90,6 +90,9 @@ func (e *Engine) HandleCross(now clock.Time, c *Cross, out *Out) {
 	case t == nil || t.cfg.Track.Track != c.Name:
 		e.drops.UnknownTrack += uint64(len(c.Packets))
 	case t.leg != nil: // we are the home: feedback
+		if c.Wants {
+			e.remoteWants(now, t, c, out)
+		}
 		if c.Keyframe {
 			e.RequestKeyframe(now, c.Track, c.Layer)
 			e.settle(now, out)

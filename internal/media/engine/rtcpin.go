@@ -43,7 +43,7 @@ func (e *Engine) HandleRTCP(now clock.Time, id graph.LegID, compound []byte, out
 		e.drops.BadRTCP++
 	}
 	l.egress.HandleFeedback(now, compound, &out.Batch)
-	e.reallot(now, l)
+	e.reallot(now, l, out)
 	if l.passesAny() {
 		e.passRTCP(now, l, compound, out)
 	}

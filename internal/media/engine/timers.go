@@ -133,7 +133,7 @@ func (e *Engine) Tick(now clock.Time, out *Out) clock.Time {
 
 func (e *Engine) tickConf(now clock.Time, c *conference, out *Out) {
 	c.due = 0
-	e.reviewConf(now, c)
+	c.due = e.reviewConf(now, c, out)
 	for _, r := range c.order {
 		c.due = clock.Earliest(c.due, r.Tick(now, &out.Batch))
 	}
@@ -148,7 +148,7 @@ func (e *Engine) tickLeg(now clock.Time, l *leg, out *Out) clock.Time {
 	next := e.sendFeedback(now, l, out)
 	next = clock.Earliest(next, l.egress.Tick(now, &out.Batch))
 	next = clock.Earliest(next, e.sampleLeg(now, l))
-	e.reallot(now, l)
+	e.reallot(now, l, out)
 	if l.retry {
 		l.retry = false
 		e.rebind(now, l, out)

@@ -9,21 +9,22 @@ import (
 
 // track is a published source, at home or mirrored.
 type track struct {
-	cfg     TrackConfig
-	conf    *conference
-	leg     *leg // at home
-	sect    int
-	src     *stream.Source
-	ladder  ladder
-	layers  [stream.MaxLayers]layer
-	remotes []remote
-	muted   bool
-	live    bool
-	contrib []plane.Contributor
-	rest    rest
-	pass    int        // subscriptions in which it keeps its SSRC
-	endAt   clock.Time // all its SSRCs said BYE: ends unless one comes back
-	asked   clock.Time // remote: last keyframe request sent home
+	cfg      TrackConfig
+	conf     *conference
+	leg      *leg // at home
+	sect     int
+	src      *stream.Source
+	ladder   ladder
+	appetite appetite
+	layers   [stream.MaxLayers]layer
+	remotes  []remote
+	muted    bool
+	live     bool
+	contrib  []plane.Contributor
+	rest     rest
+	pass     int        // subscriptions in which it keeps its SSRC
+	endAt    clock.Time // all its SSRCs said BYE: ends unless one comes back
+	asked    clock.Time // remote: last keyframe request sent home
 }
 
 // layer is one encoding at home.

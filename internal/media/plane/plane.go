@@ -235,6 +235,9 @@ type Event struct {
 	// Key and Duration for KeyPressed.
 	Key      byte
 	Duration time.Duration
+	// Layers of LayersWanted: how many of Track's encodings, from the lowest on,
+	// somebody wants.
+	Layers int
 }
 
 // EventKind says what happened.
@@ -251,8 +254,9 @@ const (
 	DataOpened
 	DataMessage
 	DataClosed
-	SSRCChanged // a projection of Track on Conn moved to SSRC after a collision (RFC 3550, section 8.2)
-	KeyPressed  // telephone event on a plain link (RFC 4733): Key of 0-9*#A-D!, Duration
+	SSRCChanged  // a projection of Track on Conn moved to SSRC after a collision (RFC 3550, section 8.2)
+	LayersWanted // the publisher of Track on Conn need not send more encodings, or shall again
+	KeyPressed   // telephone event on a plain link (RFC 4733): Key of 0-9*#A-D!, Duration
 )
 
 // Speaker is one entry of an active-speaker list.
