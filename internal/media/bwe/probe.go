@@ -198,12 +198,13 @@ func (p *prober) try(now clock.Time, rate, present, limit Rate) {
 	}
 }
 
-// start makes the first two probes.
+// start makes the first two probes, as soon as more is wanted than the start
+// rate: what sources send is measured a moment later than they begin.
 func (p *prober) start(now clock.Time, rate, limit Rate) {
-	p.started, p.last = true, now
 	if rate >= limit {
 		return
 	}
+	p.started, p.last, p.soon = true, now, false
 	p.try(now, Rate(probeFirst*float64(rate)), rate, limit)
 	p.try(now, Rate(probeSecond*float64(rate)), rate, limit)
 }
