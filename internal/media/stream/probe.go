@@ -137,14 +137,16 @@ func (p *Projection) pad(now clock.Time, size int, out *graph.Batch) {
 	e.cong.repairs.octets += uint64(n)
 }
 
-// rtxType is the format of retransmissions of what was sent last, 0 if none.
+// rtxType is a format of retransmissions the receiver knows, that of what was sent
+// last where it is still at hand; 0 if it knows none.
 func (p *Projection) rtxType() uint8 {
-	for back := range int64(probeBack) {
-		g, in := p.recall(p.next - 1 - back)
-		if in == nil {
-			continue
-		}
+	if g, in := p.recall(p.next - 1); in != nil {
 		if _, rtx, _, ok := p.table(g.src).PT(in.Hdr.PayloadType); ok {
+			return rtx
+		}
+	}
+	for i := range p.sect.Codecs {
+		if rtx := p.sect.Codecs[i].RTX; rtx != 0 {
 			return rtx
 		}
 	}
