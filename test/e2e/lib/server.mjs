@@ -73,6 +73,7 @@ export async function startServer({ dev = true, args = [], data, port } = {}) {
   const server = {
     base,
     data: dir,
+    media: `${address}:${udp}`,
     child,
     log: () => log,
     room: (name) => `${base}/r/${name}`,
