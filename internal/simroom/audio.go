@@ -97,15 +97,21 @@ func splitRED(b []byte) (blocks [][]byte) {
 	return append(blocks, b)
 }
 
-// earDeadline is how late audio may come and still be heard: jitter buffers
-// grow with what they see, up to about this.
-const earDeadline = 400 * time.Millisecond
+// A jitter buffer of sound holds at least earLeast, so that the copies of RFC 2198
+// and the next packet's repair find their place, and grows to what came later
+// than it waited for, up to earMost; what made it grow was heard as concealment.
+const (
+	earLeast = 80 * time.Millisecond
+	earMost  = 2 * time.Second
+)
 
 // Ear counts which 20 ms of a source could be played.
 type Ear struct {
 	first, last uint32
 	firstAt     clock.Time
 	least       time.Duration // from capture to arrival: the path's own delay
+	depth       time.Duration // of the buffer, beyond that
+	depthAt     clock.Time
 	have        map[uint32]uint8
 	fec         bool
 	Packets     uint64
@@ -118,6 +124,7 @@ const (
 	heardSelf = 1 << iota
 	heardCopy
 	heardFEC
+	heardLate // came, but not in time
 )
 
 func (e *Ear) take(now clock.Time, payload []byte, red bool) {
@@ -141,12 +148,9 @@ func (e *Ear) take(now clock.Time, payload []byte, red bool) {
 			e.have = map[uint32]uint8{}
 			e.first, e.firstAt = t.number, now
 		}
-		if d := now.Sub(t.at); e.least == 0 || d < e.least {
-			e.least = d
-		}
-		if now.Sub(t.at) > earDeadline+e.least {
+		if !e.inTime(now, now.Sub(t.at), how) {
 			e.Late++
-			continue
+			how = heardLate
 		}
 		e.have[t.number] |= how
 		e.last = max(e.last, t.number)
@@ -156,9 +160,38 @@ func (e *Ear) take(now clock.Time, payload []byte, red bool) {
 	}
 }
 
+// inTime tells whether what was captured some time ago can be played at its turn.
+func (e *Ear) inTime(now clock.Time, age time.Duration, how uint8) bool {
+	if e.least == 0 || age < e.least {
+		e.least = age
+	}
+	over := age - e.least
+	if how == heardSelf { // forgets half in some ten seconds
+		e.depth = max(earLeast, e.depth-time.Duration(float64(e.depth-over)*min(1, now.Sub(e.depthAt).Seconds()/15)))
+		e.depthAt = now
+	}
+	if over <= e.depth {
+		return true
+	}
+	if how == heardSelf {
+		e.depth = min(over, earMost)
+	}
+	return false
+}
+
 // Concealed returns the share of packets between two numbers (0: the first or
 // last heard) that had to be made up, and how many were asked about.
 func (e *Ear) Concealed(from, to uint32) (share float64, n int) {
+	return e.without(from, to, heardSelf|heardCopy|heardFEC)
+}
+
+// Lost returns the share of which nothing came, in time or late.
+func (e *Ear) Lost(from, to uint32) (share float64) {
+	share, _ = e.without(from, to, heardSelf|heardCopy|heardLate)
+	return share
+}
+
+func (e *Ear) without(from, to uint32, how uint8) (share float64, n int) {
 	if from == 0 {
 		from = e.first
 	}
@@ -168,26 +201,9 @@ func (e *Ear) Concealed(from, to uint32) (share float64, n int) {
 	gone := 0
 	for x := from; x <= to; x++ {
 		n++
-		if e.have[x] == 0 {
+		if e.have[x]&how == 0 {
 			gone++
 		}
 	}
 	return float64(gone) / float64(max(1, n)), n
-}
-
-// Lost is Concealed without FEC and copies.
-func (e *Ear) Lost(from, to uint32) (share float64) {
-	if from == 0 {
-		from = e.first
-	}
-	if to == 0 {
-		to = e.last
-	}
-	gone := 0
-	for x := from; x <= to; x++ {
-		if e.have[x]&heardSelf == 0 {
-			gone++
-		}
-	}
-	return float64(gone) / float64(max(1, to+1-from))
 }

@@ -10,10 +10,13 @@ import (
 
 const (
 	frameEvery = time.Second / 30
-	keyFactor  = 10   // a keyframe is as large as ten mean pictures
+	keyFactor  = 9    // a keyframe is as large as so many mean pictures: the most that libvpx is allowed in calls
 	partMax    = 1130 // payload bytes of a packet
-	// minKeyEvery is how often browsers make a keyframe on request.
+	// minKeyEvery is how long after a request for a keyframe browsers do not heed
+	// another.
 	minKeyEvery = 300 * time.Millisecond
+	// An encoding is on with a third of its rate, and comes back with a fifth more.
+	leastShare, backShare = 0.35, 0.42
 )
 
 // Temporal structure of VP8 with three layers, a cycle of four pictures; of the
@@ -30,7 +33,7 @@ type videoSource struct {
 	layers  []encoding
 	next    clock.Time
 	wantKey bool
-	lastKey clock.Time
+	lastAsk clock.Time
 	frame   uint32
 	p       *Peer
 	Keys    int
@@ -39,8 +42,9 @@ type videoSource struct {
 // encoding is one layer of it.
 type encoding struct {
 	sender
-	Kbit    float64
-	Off     bool // by wish of the server or for want of uplink
+	Kbit    float64 // at most
+	cur     float64 // at present
+	Off     bool    // by wish of the server or for want of uplink
 	unwant  bool
 	picture uint16
 	tl0     uint8
@@ -55,7 +59,7 @@ func newVideoSource(p *Peer, m Media) *videoSource {
 	v.layers = make([]encoding, len(m.Layers))
 	for i := range v.layers {
 		e := &v.layers[i]
-		e.Kbit, e.below = m.Layers[i], len(m.Layers)-1-i
+		e.Kbit, e.cur, e.below = m.Layers[i], m.Layers[i], len(m.Layers)-1-i
 		e.picture, e.tl0 = uint16(p.rng.IntN(1<<15)), uint8(p.rng.IntN(256))
 		base := uint32(p.leg)<<8 | 0xB0000000
 		e.sender = sender{ssrc: base + uint32(i)*2 + 16, rtx: base + uint32(i)*2 + 17, mid: "v", pt: upVP8, rtxPT: upRTX, hz: 90000,
@@ -72,10 +76,10 @@ func newVideoSource(p *Peer, m Media) *videoSource {
 func (v *videoSource) rate() (kbit float64) {
 	for i := range v.layers {
 		if !v.layers[i].Off {
-			kbit += v.layers[i].Kbit
+			kbit += v.layers[i].cur
 		}
 	}
-	return max(kbit, v.layers[0].Kbit)
+	return max(kbit, v.layers[0].cur)
 }
 
 // make encodes a picture of every encoding.
@@ -83,9 +87,12 @@ func (v *videoSource) make(now clock.Time, u *Publisher) {
 	v.next = v.next.Add(frameEvery)
 	v.frame++
 	u.shed(now)
-	key := v.wantKey && (v.lastKey == 0 || now.Sub(v.lastKey) >= minKeyEvery)
+	key := v.wantKey
+	for i := range v.layers { // one that comes back makes all start anew
+		key = key || !v.layers[i].Off && !v.layers[i].started
+	}
 	if key {
-		v.wantKey, v.lastKey = false, now
+		v.wantKey = false
 		v.Keys++
 	}
 	for i := range v.layers {
@@ -97,13 +104,13 @@ func (v *videoSource) make(now clock.Time, u *Publisher) {
 		case len(u.queue) > 400: // the encoder leaves pictures out when its pacer is full
 			continue
 		}
-		e.encode(now, u, uint8(i), v.frame, key || !e.started)
+		e.encode(now, u, uint8(i), v.frame, key)
 		e.started = true
 	}
 }
 
 func (e *encoding) encode(now clock.Time, u *Publisher, layer uint8, number uint32, key bool) {
-	mean := e.Kbit * 1000 / 8 * frameEvery.Seconds()
+	mean := e.cur * 1000 / 8 * frameEvery.Seconds()
 	size := mean * cycle[e.pos].share * (0.8 + 0.4*u.peer.rng.Float64())
 	if key {
 		e.pos = 0
@@ -163,8 +170,15 @@ func vp8Header(key bool, width, height int) []byte {
 	return []byte{0x11, 0, 0}
 }
 
-// shed switches the upper encodings off that the uplink has no room for, as
-// browsers do, with some patience before they come back.
+// ask takes a request for a keyframe.
+func (v *videoSource) ask(now clock.Time) {
+	if v.lastAsk == 0 || now.Sub(v.lastAsk) >= minKeyEvery {
+		v.wantKey, v.lastAsk = true, now
+	}
+}
+
+// shed splits the uplink's room over the encodings, lowest first, as browsers
+// do: each gets what it can use, and one that there is too little for is off.
 func (u *Publisher) shed(now clock.Time) {
 	v := u.Video
 	room := 1e12
@@ -173,12 +187,15 @@ func (u *Publisher) shed(now clock.Time) {
 	}
 	for i := range v.layers {
 		e := &v.layers[i]
-		need := e.Kbit * 0.8
-		if e.Off {
-			need = e.Kbit * 1.1
+		need := e.Kbit * leastShare
+		if e.Off && !e.unwant {
+			need = e.Kbit * backShare
 		}
-		fits := i == 0 || room >= need
-		room -= e.Kbit
-		e.Off = !fits || e.unwant
+		e.Off = e.unwant || (i > 0 && room < need)
+		if e.Off {
+			continue
+		}
+		e.cur = min(e.Kbit, max(room, 0.2*e.Kbit))
+		room -= e.cur
 	}
 }

@@ -24,8 +24,9 @@ type Eye struct {
 	tl0   map[uint8]bool
 	mid   map[uint8]bool // the middle layer's picture of a group
 	clock playout
-	stuck clock.Time // nothing could be decoded since, though packets came
-	asked clock.Time
+	idle  clock.Time      // since when nothing was decoded or asked for
+	media clock.Time      // last packet with a payload
+	keyed clock.Time      // last first packet of a keyframe
 	gaps  []time.Duration // between the last pictures shown
 	tsHi  int64
 	hasTS bool
@@ -60,17 +61,18 @@ type picture struct {
 	bytes       int
 	tid, tl0    uint8
 	sync, key   bool
-	since       clock.Time // first packet
+	repaired    bool       // a packet of it had to be asked for
 	ready       clock.Time // whole
 	truth       truth
 }
 
+// What libwebrtc's receiver does: how long it waits for a picture that can be
+// decoded before it asks for a keyframe, once it has decoded one and before
+// that, and for how long without packets a stream is taken to be off.
 const (
-	// giveUp is how long a receiver waits for a lost packet.
-	giveUp = 400 * time.Millisecond
-	// stuckFor is how long nothing decodable makes a browser ask for a keyframe,
-	// and how often it repeats that.
-	stuckFor = 200 * time.Millisecond
+	waitPicture = 3 * time.Second
+	waitKey     = 200 * time.Millisecond
+	inactive    = 5 * time.Second
 )
 
 func (e *Eye) init(v *View) {
@@ -81,10 +83,14 @@ func (p *picture) whole() bool {
 	return p.first >= 0 && p.last >= 0 && int64(p.got) == p.last-p.first+1
 }
 
-// packet takes a packet of a new number.
-func (e *Eye) packet(now clock.Time, n int64, ts uint32, marker bool, b []byte) {
+// packet takes a packet of a new number; asked tells that it was asked for again.
+func (e *Eye) packet(now clock.Time, n int64, ts uint32, marker, asked bool, b []byte) {
 	if len(b) < 7 {
 		return
+	}
+	e.media = now
+	if e.idle == 0 {
+		e.idle = now
 	}
 	ext := e.extend(ts)
 	if e.last != nil && ext <= e.last.ts {
@@ -92,12 +98,13 @@ func (e *Eye) packet(now clock.Time, n int64, ts uint32, marker bool, b []byte) 
 	}
 	p := e.base[ts]
 	if p == nil {
-		p = &picture{ts: ext, first: -1, last: -1, since: now}
+		p = &picture{ts: ext, first: -1, last: -1}
 		e.base[ts] = p
 		at, _ := slices.BinarySearchFunc(e.wait, ext, func(q *picture, t int64) int { return int(q.ts - t) })
 		e.wait = slices.Insert(e.wait, at, p)
 	}
 	p.got++
+	p.repaired = p.repaired || asked
 	p.bytes += len(b)
 	p.tl0, p.tid, p.sync = b[4], b[5]>>6, b[5]&0x20 != 0
 	if t, ok := readTruth(b); ok {
@@ -105,14 +112,16 @@ func (e *Eye) packet(now clock.Time, n int64, ts uint32, marker bool, b []byte) 
 	}
 	if b[0]&0x10 != 0 {
 		p.first = n
-		p.key = b[6]&1 == 0
+		if p.key = b[6]&1 == 0; p.key {
+			e.keyed = now
+		}
 	}
 	if marker {
 		p.last = n
 	}
 	if p.whole() && p.ready == 0 {
 		p.ready = now
-		e.clock.arrived(now, p.ts)
+		e.clock.arrived(now, p.ts, p.repaired, e.view.peer.roundTrip())
 		e.decode(now)
 	}
 }
@@ -154,7 +163,7 @@ func (e *Eye) decode(now clock.Time) {
 		}
 		p := e.wait[i]
 		inOrder := i == 0 && (p.key && e.last == nil || e.last != nil && p.first == e.last.last+1)
-		if !inOrder && now < e.clock.due(p.ts) && now.Sub(e.oldest(i)) < giveUp {
+		if !inOrder && now < e.clock.due(p.ts) {
 			return
 		}
 		for _, q := range e.wait[:i] {
@@ -165,14 +174,6 @@ func (e *Eye) decode(now clock.Time) {
 		e.wait = e.wait[i+1:]
 		e.show(now, p)
 	}
-}
-
-// oldest returns since when something before the i-th waiting picture is missing.
-func (e *Eye) oldest(i int) clock.Time {
-	if i > 0 {
-		return e.wait[0].since
-	}
-	return e.wait[i].ready
 }
 
 func (e *Eye) show(now clock.Time, p *picture) {
@@ -192,7 +193,8 @@ func (e *Eye) show(now clock.Time, p *picture) {
 	case 1:
 		e.mid[p.tl0] = true
 	}
-	e.last, e.stuck = p, 0
+	e.last, e.idle = p, now
+	e.clock.shown(now, p.ts)
 	clear(e.base)
 	for _, q := range e.wait {
 		e.base[uint32(q.ts)] = q
@@ -206,70 +208,105 @@ func (e *Eye) show(now clock.Time, p *picture) {
 	e.Pictures = append(e.Pictures, Shown{At: at, Made: p.truth.at, Layer: p.truth.layer, TID: p.tid, Key: p.key, Bytes: p.bytes})
 }
 
-// gap counts a freeze: longer than three mean gaps and than the mean and 150 ms,
-// whichever is more (webrtc-stats, freezeCount).
+// gap counts a freeze: as long as three mean gaps and as the mean and 150 ms,
+// whichever is more; the mean is of the last thirty gaps with this one
+// (webrtc-stats, freezeCount, as libwebrtc does it).
 func (e *Eye) gap(at clock.Time, d time.Duration) {
 	const of = 30
+	if e.gaps = append(e.gaps, d); len(e.gaps) > of {
+		e.gaps = e.gaps[1:]
+	}
 	sum := time.Duration(0)
 	for _, g := range e.gaps {
 		sum += g
 	}
 	if n := len(e.gaps); n >= 5 {
 		mean := sum / time.Duration(n)
-		if d > max(3*mean, mean+150*time.Millisecond) {
+		if d >= max(3*mean, mean+150*time.Millisecond) {
 			e.Freezes = append(e.Freezes, Freeze{at, d})
 		}
 	}
-	if e.gaps = append(e.gaps, d); len(e.gaps) > of {
-		e.gaps = e.gaps[1:]
-	}
 }
 
-// tick lets time pass and tells whether to ask for a keyframe.
+// tick lets time pass and tells whether to ask for a keyframe. A stream of which
+// nothing ever came is not asked about: browsers do not know of it.
 func (e *Eye) tick(now clock.Time) bool {
 	e.decode(now)
-	if len(e.wait) == 0 && e.last != nil {
+	wait := waitPicture
+	if e.last == nil {
+		wait = waitKey
+	}
+	if e.media == 0 || now.Sub(e.idle) < wait {
 		return false
 	}
-	if e.stuck == 0 {
-		e.stuck = now
-	}
-	wait := stuckFor
-	if e.last != nil { // NACK has its time first
-		wait = giveUp
-	}
-	if len(e.wait) == 0 && !e.view.begun { // nothing ever came: browsers ask as well
-		wait = time.Second
-	}
-	if now.Sub(e.stuck) < wait || (e.asked != 0 && now.Sub(e.asked) < stuckFor) {
-		return false
-	}
-	return true
+	e.idle = now
+	return now.Sub(e.media) < inactive && (e.keyed == 0 || now.Sub(e.keyed) >= waitKey)
 }
 
-// playout is when pictures are due on the screen: as evenly as they were made,
-// late by as much as lateness was seen, up to giveUp.
+// playout is when pictures are due on the screen, after libwebrtc's VCMTiming
+// and JitterEstimator: as evenly as they were made, late by as much as
+// lateness was seen of pictures that needed no repair, and by a round trip more
+// for a minute after three that did. The delay follows that slowly, but for
+// pictures that come late, which make it longer at once.
 type playout struct {
 	offset clock.Time // least of arrival minus media time, in the last minute or so
 	has    bool
+	jitter time.Duration
 	delay  time.Duration
+	target time.Duration
+	nacked int
+	nackAt clock.Time
 	at     clock.Time
 }
 
+const (
+	playoutMargin = 20 * time.Millisecond // 10 ms each for the scheduler and the screen
+	playoutSlew   = 0.1                   // of a second in a second
+	nackLimit     = 3
+	nackMemory    = time.Minute
+)
+
 func mediaTime(ts int64) clock.Time { return clock.Time(ts * 1000 / 90 * 1000) }
 
-func (p *playout) arrived(now clock.Time, ts int64) {
+func (p *playout) arrived(now clock.Time, ts int64, repaired bool, rtt time.Duration) {
+	if repaired {
+		p.nacked, p.nackAt = p.nacked+1, now
+	} else {
+		p.measure(now, ts)
+	}
+	if now.Sub(p.nackAt) > nackMemory {
+		p.nacked = 0
+	}
+	p.target = p.jitter + playoutMargin
+	if p.nacked >= nackLimit {
+		p.target += rtt
+	}
+	if p.at == 0 {
+		p.delay = p.target
+	}
+	most := time.Duration(playoutSlew * float64(now.Sub(p.at)))
+	p.delay += min(most, max(-most, p.target-p.delay))
+	p.at = now
+}
+
+func (p *playout) measure(now clock.Time, ts int64) {
+	p.offset += clock.Time(float64(now.Sub(p.at)) * 0.0005) // clocks drift, and paths change
 	off := now - mediaTime(ts)
 	if !p.has || off < p.offset {
 		p.has, p.offset = true, off
 	}
-	if late := time.Duration(off - p.offset); late > p.delay {
-		p.delay = min(late, giveUp)
+	if late := time.Duration(off - p.offset); late > p.jitter {
+		p.jitter = min(late, time.Second)
 	} else { // forgets half in some ten seconds
-		p.delay -= time.Duration(float64(p.delay-late) * min(1, now.Sub(p.at).Seconds()/15))
+		p.jitter -= time.Duration(float64(p.jitter-late) * min(1, now.Sub(p.at).Seconds()/15))
 	}
-	p.offset += clock.Time(float64(now.Sub(p.at)) * 0.0005) // clocks drift, and paths change
-	p.at = now
+}
+
+// shown is told when a picture was decoded.
+func (p *playout) shown(now clock.Time, ts int64) {
+	if late := now.Sub(p.due(ts)); late > 0 {
+		p.delay = max(p.delay, min(p.target, p.delay+late))
+	}
 }
 
 func (p *playout) due(ts int64) clock.Time {

@@ -307,7 +307,7 @@ func (u *Publisher) fir(now clock.Time, ssrc uint32, seq uint8) {
 func (u *Publisher) keyframe(now clock.Time, ssrc uint32) {
 	u.Requests = append(u.Requests, Request{now, ssrc})
 	if u.Video != nil {
-		u.Video.wantKey = true
+		u.Video.ask(now)
 	}
 }
 
@@ -357,5 +357,19 @@ func (s *sender) stamp(now clock.Time) uint32 {
 	return s.tsOff + uint32(uint64(now/1000)*uint64(s.hz)/1e6)
 }
 
-// heed obeys what the server says about wanted layers.
-func (u *Publisher) heed(plane.Event) {}
+// heed obeys what the server says about wanted encodings, after the time its
+// message takes. Browsers encode anew with one more, and do not with one less.
+func (u *Publisher) heed(ev plane.Event) {
+	if ev.Kind != plane.LayersWanted || u.Video == nil || ev.Track != u.Video.track.t.Track {
+		return
+	}
+	r := u.peer.room
+	r.At(r.Now()+u.peer.Down.Config().Delay+signalling, func() {
+		for i := range u.Video.layers {
+			u.Video.layers[i].unwant = i >= ev.Layers
+		}
+	})
+}
+
+// signalling is what control, a WebSocket and a page's script take beyond the path.
+const signalling = 30 * time.Millisecond

@@ -81,6 +81,7 @@ func (c *lossy) judge(t *testing.T, s Repairs, took time.Duration, fec, red, eye
 		figure(t, "audio concealed with FEC, %", 100*share, "<=", 100*c.fec)
 		share, _ = red.Ear.Concealed(0, 0)
 		figure(t, "audio concealed with RED, %", 100*share, "<=", 100*c.red)
+		t.Logf("audio too late: %d of %d with FEC, %d of %d with RED", fec.Ear.Late, fec.Ear.Packets, red.Ear.Late, red.Ear.Packets)
 	}
 	n, longest := eye.Eye.Frozen(5*time.Second, took)
 	most := c.freezes

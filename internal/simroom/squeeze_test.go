@@ -100,8 +100,9 @@ func TestQ1_Steps(t *testing.T) {
 		}
 	}
 	figure(t, "loss, %", 100*float64(l)/float64(max(1, n)), "<=", 1)
+	figure(t, "audio loss, %", 100*ear.Ear.Lost(0, 0), "<=", 0.1)
 	share, _ := ear.Ear.Concealed(0, 0)
-	figure(t, "audio loss, %", 100*share, "<=", 0.1)
+	t.Logf("audio concealed, with the growth of the buffer: %.3f %%", 100*share)
 	freezes, longest := eye.Eye.Frozen(0, end)
 	t.Logf("switches %v; freezes %d, longest %v", switches(eye), freezes, longest)
 }

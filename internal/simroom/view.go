@@ -99,11 +99,11 @@ func (v *View) packet(now clock.Time, h *rtp.Header, seq uint16, payload []byte,
 		v.begun, v.high = true, n
 	}
 	if v.kind == plane.Video {
-		v.asker.got(n)
+		asked := v.asker.got(n)
 		if n > v.high {
 			v.asker.miss(now, v.high+1, n)
 		}
-		v.Eye.packet(now, n, h.TS, h.Marker, payload)
+		v.Eye.packet(now, n, h.TS, h.Marker, asked, payload)
 		v.ask(now)
 	}
 	v.high = max(v.high, n)
@@ -124,7 +124,6 @@ func (v *View) ask(now clock.Time) {
 func (v *View) keyframe(now clock.Time) {
 	v.peer.Asked.PLIs++
 	v.Eye.PLIs++
-	v.Eye.asked = now
 	v.peer.rtcp(now, rtcp.AppendPLI(nil, v.peer.ssrc, v.ssrc))
 }
 
@@ -168,13 +167,16 @@ const (
 
 func (a *asker) waiting() bool { return len(a.list) > 0 }
 
-func (a *asker) got(n int64) {
+// got takes a number off the list and tells whether it had been asked for.
+func (a *asker) got(n int64) bool {
 	for i := range a.list {
 		if a.list[i].n == n {
+			asked := a.list[i].tries > 0
 			a.list = append(a.list[:i], a.list[i+1:]...)
-			return
+			return asked
 		}
 	}
+	return false
 }
 
 func (a *asker) miss(now clock.Time, from, to int64) {
