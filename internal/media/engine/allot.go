@@ -35,9 +35,12 @@ func (e *Engine) reviewConf(now clock.Time, c *conference, out *Out) clock.Time 
 		return c.lookAt
 	}
 	c.looked, c.talks = now, c.talking()
+	c.took(c.talks)
 	for _, l := range c.members {
 		if l.egress.Ready {
+			e.elect(now, l)
 			e.allot(now, l, out)
+			e.tellWithheld(l, out)
 		}
 	}
 	c.lookAt = e.reviewWants(now, c, out)

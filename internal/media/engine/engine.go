@@ -40,6 +40,9 @@ type Engine struct {
 	blocks   [red.MaxBlocks]red.Block // scratch: of the packet with redundancy at hand
 	repeated int                      // how many of them repeat others
 	splits   splits
+
+	candidates []candidate      // scratch: of one leg's cameras
+	withheld   []plane.Withheld // scratch
 }
 
 type keyRequest struct {
@@ -57,10 +60,12 @@ type conference struct {
 	passed  []graph.Packet     // the same, of tracks that keep their SSRC
 	tracks  []*track
 	legs    int
-	members []*leg         // the legs
-	talks   ids.Connection // of who speaks
-	looked  clock.Time     // budgets and wants were
-	lookAt  clock.Time     // again, zero: with the next packets
+	members []*leg           // the legs
+	talks   ids.Connection   // of who speaks
+	floor   []ids.Connection // who spoke, latest first
+	podium  podium
+	looked  clock.Time // budgets and wants were
+	lookAt  clock.Time // again, zero: with the next packets
 	dirty   bool
 	det     speaker.Detector
 	due     clock.Time
@@ -164,6 +169,7 @@ func (e *Engine) CloseLeg(now clock.Time, id graph.LegID, out *Out) {
 	e.legs[id] = nil
 	l.conf.legs--
 	l.conf.members = slices.DeleteFunc(l.conf.members, func(x *leg) bool { return x == l })
+	e.reseat(now, l.conf)
 	e.tidy(l.conf)
 }
 
@@ -234,6 +240,8 @@ func (e *Engine) attach(now clock.Time, s *subscription) {
 	if s.cfg.Sub.Paused { // before Attach, which would ask for a keyframe
 		p.Pause(now, true)
 	}
+	p.Loudest = s.loudestOnly()
+	e.enters(now, s, src)
 	e.demandFor(now, p.Source())
 	p.Attach(now, src, s.leg.section(s.cfg.Sub.MID))
 	p.Pause(now, s.cfg.Sub.Paused)

@@ -23,12 +23,14 @@ const (
 
 // leg is one peer's RTP session.
 type leg struct {
-	cfg    LegConfig
-	conf   *conference
-	media  plane.LegMedia
-	ssrc   uint32 // reports come from it
-	egress stream.Egress
-	allot  allotment
+	cfg      LegConfig
+	conf     *conference
+	media    plane.LegMedia
+	ssrc     uint32 // reports come from it
+	egress   stream.Egress
+	allot    allotment
+	elected  bool             // not all cameras are sent
+	withheld []plane.Withheld // that the peer was told of
 
 	streams []*inStream
 	known   []binding // what SSRCs were bound to, also after they timed out
@@ -118,6 +120,7 @@ func (e *Engine) ConfigureLeg(now clock.Time, id graph.LegID, m plane.LegMedia) 
 		}
 	}
 	l.egress.Configure(agreed(m.Sections))
+	e.reseat(now, l.conf)
 	for _, t := range l.tracks {
 		t.configure(l)
 	}

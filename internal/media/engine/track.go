@@ -16,7 +16,9 @@ type track struct {
 	src      *stream.Source
 	ladder   ladder
 	appetite appetite
+	voice    voice
 	layers   [stream.MaxLayers]layer
+	gate     gate
 	remotes  []remote
 	muted    bool
 	live     bool
@@ -31,7 +33,7 @@ type track struct {
 type layer struct {
 	in  *inStream
 	top int64 // highest extended number of earlier SSRCs
-	key limiter
+	key wish
 }
 
 // remote is a shard that gets the track's packets.
@@ -137,6 +139,7 @@ func (e *Engine) RemoveTrack(now clock.Time, id graph.TrackID, out *Out) {
 		r.RemoveSource(t.src)
 	}
 	t.unlink()
+	t.conf.forgets(t.cfg.Track.Conn)
 	e.retune(t.leg)
 	e.sourceGone(t, out)
 	t.src.Close()
@@ -165,6 +168,7 @@ func (e *Engine) orphan(now clock.Time, s *subscription, out *Out) {
 
 func (t *track) unlink() {
 	t.conf.det.Remove(t.cfg.ID)
+	t.conf.podium.leave(t)
 	for i, x := range t.conf.tracks {
 		if x == t {
 			t.conf.tracks = append(t.conf.tracks[:i], t.conf.tracks[i+1:]...)
@@ -188,12 +192,16 @@ func (t *track) unlink() {
 }
 
 // MuteTrack implements [API].
-func (e *Engine) MuteTrack(_ clock.Time, id graph.TrackID, muted bool) {
+func (e *Engine) MuteTrack(now clock.Time, id graph.TrackID, muted bool) {
 	t := e.track(id)
 	if t == nil || t.muted == muted {
 		return
 	}
 	t.muted = muted
+	t.conf.podium.leave(t)
+	if t.src.Video() {
+		e.wakeConf(t.conf, now)
+	}
 	if !muted {
 		t.src.Epoch++ // what passed meanwhile is left out, not lost
 	}

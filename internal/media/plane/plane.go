@@ -119,6 +119,13 @@ type LegMedia struct {
 	// browser's leg.
 	RTCPMin  time.Duration
 	RTCPRate int
+	// LastN is how many cameras the peer is sent at most: those with a priority
+	// above 0, then those of who spoke last. 0: all. Screens, mixes and slots do
+	// not count.
+	LastN int
+	// Loudest is how many microphones are heard at a time; 0: all. All legs of a
+	// conference that have a number have the same.
+	Loudest  int
 	Sections []Section
 }
 
@@ -238,7 +245,21 @@ type Event struct {
 	// Layers of LayersWanted: how many of Track's encodings, from the lowest on,
 	// somebody wants.
 	Layers int
+	// Withheld of TracksWithheld: all that there are now on Conn.
+	Withheld []Withheld
 }
+
+// Withheld is a picture that a receiver subscribes to and is not sent now.
+type Withheld struct {
+	Track ids.Track
+	Why   string // WhyLastN, WhyBandwidth
+}
+
+// Why a picture is withheld.
+const (
+	WhyLastN     = "last-n"    // others spoke later, see LegMedia.LastN
+	WhyBandwidth = "bandwidth" // there is no room for it
+)
 
 // EventKind says what happened.
 type EventKind uint8
@@ -257,6 +278,8 @@ const (
 	SSRCChanged  // a projection of Track on Conn moved to SSRC after a collision (RFC 3550, section 8.2)
 	LayersWanted // the publisher of Track on Conn need not send more encodings, or shall again
 	KeyPressed   // telephone event on a plain link (RFC 4733): Key of 0-9*#A-D!, Duration
+	// TracksWithheld: which pictures the peer of Conn is not sent has changed.
+	TracksWithheld
 )
 
 // Speaker is one entry of an active-speaker list.

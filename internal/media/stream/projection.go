@@ -22,7 +22,8 @@ type Projection struct {
 	Passing       bool // sends others' packets under their SSRCs: see Through
 	Anonymous     bool // nothing tells whose packets they are (RFC 7667, section 3.9)
 	CNAME         string
-	Width         int // wanted size, 0 = any
+	Width         int  // wanted size, 0 = any
+	Loudest       bool // leaves out what is not among the loudest: see Source.Quiet
 	Dead          bool
 	FractionLost  float64
 	Tally         Tally
@@ -43,6 +44,7 @@ type Projection struct {
 	paused  bool       // resting or halted
 	resting bool       // by control
 	halted  bool       // the receiver has no use for it now
+	left    bool       // others are chosen: see Choose
 	held    bool       // the source is faster than Limit and has nothing slower
 	ids     pictureIDs // of the last packet before a stop
 	aim     Quality    // what the allocator has room for
@@ -102,7 +104,7 @@ func (p *Projection) Halt(now clock.Time, halted bool) {
 // wanted rests while either side wishes so.
 func (p *Projection) wanted(now clock.Time, resting, halted bool) {
 	p.resting, p.halted = resting, halted
-	paused := resting || halted || p.pacing.tripped != 0
+	paused := resting || halted || p.left || p.pacing.tripped != 0
 	if p.paused == paused {
 		return
 	}
@@ -187,7 +189,7 @@ func (p *Projection) Takes(s *Source) bool {
 
 // Forward sends one packet of a source that the projection takes.
 func (p *Projection) Forward(now clock.Time, in *graph.Packet, s *Source, out *graph.Batch) {
-	if p.paused || p.held || p.Dead || p.sect == nil || s.Info == nil {
+	if p.paused || p.held || p.Dead || p.sect == nil || s.Info == nil || (p.Loudest && p.hush(s)) {
 		return
 	}
 	if s == p.src && s.Epoch != p.epoch {

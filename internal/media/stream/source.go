@@ -76,6 +76,8 @@ type Source struct {
 	// Epoch changes when forwarding resumes after a mute: what came between was
 	// left out on purpose and is no loss.
 	Epoch uint32
+	// Quiet: it is not among the loudest, where only those are heard.
+	Quiet bool
 }
 
 // NewSource makes the state of a track; nothing is allocated for packets yet.
