@@ -56,10 +56,29 @@ func main() {
 
 // build returns the files of dist by slash-separated name.
 func build() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	// A classic script: workers that are modules are younger than the oldest target.
+	worker, _, err := bundle(files, "sdk/e2ee/worker.ts", "e2ee", api.FormatIIFE, nil)
+	if err != nil {
+		return nil, err
+	}
+	script, style, err := bundle(files, "app/main.tsx", "parley", api.FormatESModule, map[string]string{
+		"process.env.NODE_ENV": `"production"`,
+		"PARLEY_E2EE_WORKER":   `"/` + worker + `"`,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return files, static(files, script, style)
+}
+
+// bundle adds what an entry point becomes and returns the names of its script and
+// its style sheet.
+func bundle(files map[string][]byte, input, output string, format api.Format, define map[string]string) (script, style string, err error) {
 	result := api.Build(api.BuildOptions{
-		EntryPointsAdvanced: []api.EntryPoint{{InputPath: "app/main.tsx", OutputPath: "parley"}},
+		EntryPointsAdvanced: []api.EntryPoint{{InputPath: input, OutputPath: output}},
 		Bundle:              true,
-		Format:              api.FormatESModule,
+		Format:              format,
 		Engines:             target,
 		MinifyWhitespace:    true,
 		MinifyIdentifiers:   true,
@@ -70,14 +89,12 @@ func build() (map[string][]byte, error) {
 		JSXImportSource:     "preact",
 		EntryNames:          "[name]-[hash]",
 		Outdir:              "dist/assets",
-		Define:              map[string]string{"process.env.NODE_ENV": `"production"`},
+		Define:              define,
 		LogLevel:            api.LogLevelInfo,
 	})
 	if len(result.Errors) > 0 {
-		return nil, errors.New("build failed; are the packages installed (npm ci in web)?")
+		return "", "", errors.New("build failed; are the packages installed (npm ci in web)?")
 	}
-	files := map[string][]byte{}
-	var script, style string
 	for _, out := range result.OutputFiles {
 		name := "assets/" + filepath.Base(out.Path)
 		files[name] = out.Contents
@@ -88,7 +105,7 @@ func build() (map[string][]byte, error) {
 			style = name
 		}
 	}
-	return files, static(files, script, style)
+	return script, style, nil
 }
 
 // static adds web/static; the page gets the hashed names of script and style.

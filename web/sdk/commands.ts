@@ -25,6 +25,8 @@ export interface Policy {
   /** Labels with a floor, for instance "a0". */
   floors?: string[];
   topology?: string;
+  /** Media is encrypted end to end; decided before the conference starts. */
+  e2ee?: boolean;
 }
 
 /** Result of commands that return nothing else; already: it was so before. */

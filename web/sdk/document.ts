@@ -18,6 +18,11 @@ export function policyOf(doc: ConferenceInfo | null): Policy {
   return (doc && extOf(doc).policy) ?? {};
 }
 
+/** Whether media is encrypted end to end. */
+export function isSealed(doc: ConferenceInfo | null): boolean {
+  return policyOf(doc).e2ee ?? false;
+}
+
 /** How media flows in the conference. */
 export function topologyOf(doc: ConferenceInfo | null): TopologyInfo {
   return (doc && extOf(doc).topology) ?? { name: "auto" };

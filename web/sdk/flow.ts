@@ -4,6 +4,7 @@
 // when nobody uses it any more. So a change is made before it is broken.
 
 import { Arrivals } from "./arrivals";
+import type { Transforms } from "./e2ee/transforms";
 import { Emitter } from "./emitter";
 import type { ParleyError } from "./errors";
 import { MediaSession, type LocalSource, type MediaSink, type Received } from "./media";
@@ -37,6 +38,8 @@ export interface FlowOptions {
   silent: (track: string) => boolean;
   iceServers: () => RTCIceServer[];
   relayOnly: () => boolean;
+  /** Where media is encrypted end to end: by the server only, and through these. */
+  seal?: () => Transforms | null;
   peerConnection?: (config: RTCConfiguration) => RTCPeerConnection;
 }
 
@@ -123,7 +126,9 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
   }
 
   /** Another manner, or other peers. */
-  follow(leg: LegState): void {
+  follow(told: LegState): void {
+    // Whatever the server says: between people there would be no end-to-end encryption.
+    const leg = this.opts.seal?.() && (told.manner === "direct" || told.peers) ? { ...told, manner: "sfu", peers: undefined } : told;
     // What still stands of a way that was left a moment ago has to prove itself again.
     if (this.direct !== (leg.manner === "direct")) {
       for (const r of this.direct ? this.viaServer : this.mesh.received().map((x) => x.r)) this.arrivals.forget(r.receiver);
@@ -165,7 +170,7 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
     const join = this.join;
     if (this.server || !join) return;
     const m = new MediaSession({
-      ms: join.ms, rev: this.rev, iceServers: this.opts.iceServers(), hideAddresses: this.opts.relayOnly(), peerConnection: this.opts.peerConnection,
+      ms: join.ms, rev: this.rev, iceServers: this.opts.iceServers(), hideAddresses: this.opts.relayOnly(), seal: this.opts.seal?.() ?? null, peerConnection: this.opts.peerConnection,
       signal: <T>(method: string, params: unknown) => this.opts.signal<T>(join.conf, method, params),
     });
     this.server = m;

@@ -5,6 +5,7 @@
 // (and its entries) take part in partial updates; all other members are atomic:
 // present means replaced whole, absent means unchanged, null is never sent.
 
+import type { PublicKeys } from "./e2ee/identity";
 import type { DeviceInput, FloorStatus, InputKind, Policy, Presence } from "./commands";
 import type { Manner, Source, Topology } from "./protocol";
 
@@ -43,6 +44,8 @@ export interface EndpointInfo {
     reachability?: "ok" | "suspended"; kind?: string; inputs?: DeviceInput[]; active?: Partial<Record<InputKind, string>>;
     /** How its media flows, and its own topology where one was chosen for it. */
     manner?: Manner; topology?: TopologyInfo;
+    /** Its public keys, in an encrypted conference. */
+    e2ee?: PublicKeys;
   }>;
 }
 

@@ -2,6 +2,7 @@
 // mode. The server never offers; it says how many receiving sections it needs
 // and this side offers. All negotiation goes through one queue.
 
+import { preferSealed, type Transforms } from "./e2ee/transforms";
 import { Emitter } from "./emitter";
 import { failure, ParleyError } from "./errors";
 import { withoutAddresses } from "./peer-sdp";
@@ -52,6 +53,8 @@ export interface MediaOptions {
   /** Tell no address of ours: the server does without. */
   hideAddresses?: boolean;
   iceServers?: RTCIceServer[];
+  /** Where media is encrypted end to end: nothing is sent or shown but through these. */
+  seal?: Transforms | null;
   /** Sends a request to the server. */
   signal: <T>(method: string, params: unknown) => Promise<T>;
   /** For tests. */
@@ -86,7 +89,7 @@ export class MediaSession extends Emitter<MediaEvents> implements MediaSink {
     this.ms = opts.ms;
     this.rev = opts.rev ?? 0;
     const config: RTCConfiguration = { bundlePolicy: "max-bundle", rtcpMuxPolicy: "require", iceServers: opts.iceServers ?? [] };
-    this.pc = (opts.peerConnection ?? ((c) => new RTCPeerConnection(c)))(config);
+    this.pc = (opts.peerConnection ?? ((c) => new RTCPeerConnection(c)))(opts.seal?.config(config) ?? config);
     this.pc.onconnectionstatechange = () => this.onConnectionState();
   }
 
@@ -96,7 +99,8 @@ export class MediaSession extends Emitter<MediaEvents> implements MediaSink {
   send(local: LocalSource): void {
     const init: RTCRtpTransceiverInit = { direction: "sendonly", streams: [new MediaStream()], sendEncodings: encodings(local) };
     const t = this.pc.addTransceiver(local.track ?? local.kind, init);
-    if (local.kind === "video") preferVP8(t);
+    this.opts.seal?.sender(t.sender, local.kind);
+    this.prefer(t, local.kind);
     this.sending.set(local.cid, t);
   }
 
@@ -191,9 +195,15 @@ export class MediaSession extends Emitter<MediaEvents> implements MediaSink {
     const pool = this.pool[kind];
     while (pool.length < this.needed[kind]) {
       const t = this.pc.addTransceiver(kind, { direction: "recvonly" });
-      if (kind === "video") preferVP8(t);
+      this.opts.seal?.receiver(t.receiver, kind);
+      this.prefer(t, kind);
       pool.push(t);
     }
+  }
+
+  private prefer(t: RTCRtpTransceiver, kind: Kind): void {
+    if (this.opts.seal) preferSealed(t, kind);
+    else if (kind === "video") preferVP8(t);
   }
 
   private cids(): Record<string, string> {

@@ -21,6 +21,8 @@ const SHARED_BITRATE = 900_000; // with several peers the same picture goes up s
 /** What the other side's messages about a session carry. */
 export type PeerMessage = Partial<PeerDescription> & { candidates?: string[]; reason?: string };
 
+export const peerEvents: ReadonlySet<string> = new Set(["media.offer", "media.answer", "media.candidate", "media.closed"]);
+
 const AGAIN_MS = 2_000; // between two attempts at one peer
 
 const keyOf = (p: { part?: string; dev?: string }) => `${p.part ?? ""}/${p.dev ?? ""}`;

@@ -160,4 +160,6 @@ export interface JoinResult {
   answer?: AnswerResult;
   needed: MediaNeeded;
   leg?: LegState;
+  /** Media is encrypted end to end here. */
+  e2ee?: boolean;
 }

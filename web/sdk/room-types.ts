@@ -1,5 +1,7 @@
 // Options, states and events of a room.
 
+import type { KeyStore } from "./e2ee/identity";
+import type { WorkerPort } from "./e2ee/transforms";
 import type { ParleyError } from "./errors";
 import type { ConferenceEvent } from "./events";
 import type { ConferenceInfo } from "./info";
@@ -32,6 +34,15 @@ export interface RoomOptions {
   p2p?: boolean;
   /** Tell nobody the own address: between people, media then goes by the server's relay. */
   relayOnly?: boolean;
+  /**
+   * require: start the conference encrypted end to end where it does not run yet,
+   * and send nothing where it is not. Default "allow": as the conference is.
+   */
+  e2ee?: "allow" | "require";
+  /** Starts the worker that encrypts; default: the built file on the page's host. */
+  e2eeWorker?: () => WorkerPort;
+  /** Where this installation keeps its identity key; default: IndexedDB. */
+  keyStore?: KeyStore;
   /** Name of this device for people. */
   label?: string;
   /** Tell the server which inputs this device has. Default true. */
@@ -103,6 +114,8 @@ export interface RoomEvents {
   path: Path;
   /** What sections that show one after another show now, by their name (slot:1 …). */
   slots: ReadonlyMap<string, SlotSource>;
+  /** End-to-end encryption: members, the safety number, or how a stream fares. */
+  seal: void;
   /** State of the media connection. */
   connection: RTCPeerConnectionState;
   /** Something failed that does not end the room. */

@@ -6,6 +6,7 @@ import { forgetSession, recallSession, rememberSession } from "./comeback";
 import type { ChatParams, InputKind, LobbyTicket, Policy, Presence, SyncParams } from "./commands";
 import { FloorControl, Moderation, SelfControl, SidebarControl } from "./control";
 import { policyOf, selfIn, titleOf, waitsForFloor } from "./document";
+import { RoomSeal } from "./e2ee/room-seal";
 import { Emitter } from "./emitter";
 import { asError, failure, inTime, type ParleyError } from "./errors";
 import type { ConferenceEvent, Moved } from "./events";
@@ -15,15 +16,15 @@ import type { Flow } from "./flow";
 import { InputReporter } from "./inputs";
 import type { MediaSession } from "./media";
 import type { JoinResult, LegState, MediaNeeded, MediaSlots, Notify, Role, Source } from "./protocol";
-import type { PeerMessage } from "./mesh";
+import { peerEvents, type PeerMessage } from "./mesh";
 import { Publisher } from "./publisher";
 import type { Quality } from "./quality";
 import { QualityMonitor } from "./quality-monitor";
 import { may } from "./rights";
 import type { LocalTrack, RemoteTrack, RoomEvents, RoomOptions, RoomState } from "./room-types";
-import { openFlow, sourceOf } from "./room-flow";
+import { joinParams, openFlow, sessionOptions, sourceOf } from "./room-flow";
 import { people, participants, type Participant, type Person } from "./roster";
-import { Session, type SessionOptions } from "./session";
+import { Session } from "./session";
 import { SpeakerWatch, type Speaker } from "./speakers";
 
 const STATS_EVERY_MS = 2_000;
@@ -51,6 +52,9 @@ export class Room extends Emitter<RoomEvents> {
   /** How media flows: by the server, straight between people. */
   readonly flow: Flow;
 
+  /** End-to-end encryption, where the conference has it. */
+  readonly seal: RoomSeal;
+
   private readonly publisher: Publisher;
   private readonly monitor = new QualityMonitor();
   private readonly voices = new SpeakerWatch((track) => this.emit("speaker", track));
@@ -76,8 +80,10 @@ export class Room extends Emitter<RoomEvents> {
     this.floors = new FloorControl(ask);
     this.sidebars = new SidebarControl(ask);
     this.me = new SelfControl(ask);
-    this.session = opts.session ?? new Session(this.sessionOptions());
-    this.flow = openFlow({ session: this.session, opts, publisher: () => this.publisher, people: () => this.people });
+    this.session = opts.session ?? new Session(sessionOptions(opts));
+    this.seal = new RoomSeal(opts, (messages) => this.request("e2ee.send", { messages }), () => this.emit("seal", undefined));
+    this.flow = openFlow({ session: this.session, opts, publisher: () => this.publisher, people: () => this.people, seal: this.seal });
+    this.flow.on("remote", () => this.seal.follow(this.participants, this.remote.values()));
     for (const name of ["remote", "connection", "path", "slots", "leg"] as const) this.flow.on(name, (v) => this.emit(name, v as never));
     this.flow.on("error", (e) => this.onMediaError(e));
     this.publisher = new Publisher({ simulcast: opts.simulcast ?? false, request: ask, media: this.flow, changed: () => this.emit("local", this.local) });
@@ -130,10 +136,9 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   private async enter(): Promise<void> {
-    const params = {
-      device: this.device, load: randomId("load_"), name: this.opts.name, kind: "browser", label: this.opts.label, tracks: this.publisher.announcement(),
-      caps: { p2p: this.opts.p2p ?? true, relayOnly: this.opts.relayOnly || undefined }, moved: this.away ? this.ticket : undefined,
-    };
+    const keys = await this.seal.offer();
+    if (!this.away) await this.seal.start((p) => this.session.request("conference.start", p, { conf: this.opts.room }));
+    const params = joinParams(this.opts, { device: this.device, tracks: this.publisher.announcement(), e2ee: keys ?? undefined, moved: this.away ? this.ticket : undefined });
     const place = this.place;
     const join = await this.session.request<JoinResult>("conference.join", params, {
       conf: place,
@@ -144,6 +149,7 @@ export class Room extends Emitter<RoomEvents> {
       },
     });
     if (this.state === "left" || place !== this.place) return; // moved on meanwhile
+    this.seal.enter(join);
     const elsewhere = this.self !== null && this.self.conf !== join.conf;
     this.self = join;
     if (!this.away) this.home = join.conf;
@@ -230,6 +236,7 @@ export class Room extends Emitter<RoomEvents> {
     this.session.close(err.reason);
     if (this.device) forgetSession(this.device);
     this.flow.close();
+    this.seal.close();
     this.publisher.stop();
     this.emit("state", "left");
     this.emit("closed", err);
@@ -390,7 +397,10 @@ export class Room extends Emitter<RoomEvents> {
     const role = this.role;
     const [next, outcome] = receive(this.sub, n.state!, n.version!, (n.body ?? null) as ConferenceInfo | null);
     this.sub = next;
-    if (outcome === "applied" && next.doc) this.emit("info", next.doc);
+    if (outcome === "applied" && next.doc) {
+      this.seal.follow(this.participants, this.remote.values());
+      this.emit("info", next.doc);
+    }
     if (outcome === "applied" && this.legLost) this.checkLeg();
     if (outcome === "applied" && this.role && this.role !== role) this.emit("role", this.role);
     if (outcome === "refresh") void this.refresh();
@@ -430,6 +440,7 @@ export class Room extends Emitter<RoomEvents> {
     "track.muted": (b: { track?: string; mutedBy?: string; by?: string }) => this.onMutedByOthers(b),
     "track.ended": (b: { track?: string; reason?: string }) => this.onTakenAway(b),
     "unmute.requested": (b: { track: string; by?: string }) => this.onUnmuteRequested(b),
+    "e2ee.message": (b: { from?: string; body?: string }) => this.seal.message(b),
     "chat.message": (b: unknown) => this.chat.receive({ event: "chat.message", body: b }),
   };
 
@@ -484,16 +495,9 @@ export class Room extends Emitter<RoomEvents> {
     if (await this.monitor.measure(this.flow.connections, this.remote.values())) this.emit("quality", undefined);
   }
 
-  private sessionOptions(): SessionOptions {
-    const url = this.opts.url ?? `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
-    return { url, token: this.opts.token, name: this.opts.token ? undefined : this.opts.name, client: { name: "parley-web", version: "0.2.0" } };
-  }
-
   private setState(state: RoomState): void {
     if (this.state === state || this.state === "left") return;
     this.state = state;
     this.emit("state", state);
   }
 }
-
-const peerEvents = new Set<string>(["media.offer", "media.answer", "media.candidate", "media.closed"]);

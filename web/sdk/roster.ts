@@ -1,6 +1,7 @@
 // From the conference document to what a user interface shows. Pure functions.
 
 import type { Presence } from "./commands";
+import type { PublicKeys } from "./e2ee/identity";
 import { extOf, type ConferenceInfo, type EndpointInfo, type UserInfo } from "./info";
 import type { Kind, Role, Source } from "./protocol";
 
@@ -38,6 +39,8 @@ export interface Participant {
   manner: string;
   /** Its own topology, where one was chosen for it. */
   topology: string;
+  /** Its public keys, where media is encrypted end to end; the server's word. */
+  e2ee?: PublicKeys;
 }
 
 /** One person with all devices. */
@@ -99,7 +102,7 @@ function devicesOf(user: string, u: UserInfo, self?: Self | null): Participant[]
     out.push({
       key: `${user}/${device}`, user, device, self: self?.user === user && self.device === device, name: u.displayText || e.displayText || "", roles: u.roles ?? [],
       kind: ext.kind ?? "browser", label: e.displayText ?? "", reachable: ext.reachability !== "suspended", held: e.status === "on-hold", tracks: tracksOf(e),
-      since: e.joiningInfo?.when ?? "", manner: ext.manner ?? "", topology: ext.topology?.name ?? "",
+      since: e.joiningInfo?.when ?? "", manner: ext.manner ?? "", topology: ext.topology?.name ?? "", e2ee: ext.e2ee,
     });
   }
   return out;
