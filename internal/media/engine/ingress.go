@@ -152,7 +152,9 @@ func (e *Engine) receive(now clock.Time, l *leg, st *inStream, buf *ring.Buf, h 
 	}
 	if st.recv.Nack.Overflow {
 		st.recv.Nack.Overflow = false
-		e.RequestKeyframe(now, st.track.cfg.ID, st.layer)
+		if st.track.src.Video() {
+			e.RequestKeyframe(now, st.track.cfg.ID, st.layer)
+		}
 	}
 	e.wake(l, st.recv.Nack.Due())
 	e.carry(now, l, st, buf, h, ext, v, repair, out)

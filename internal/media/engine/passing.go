@@ -157,7 +157,7 @@ func (e *Engine) passRTCP(now clock.Time, l *leg, compound []byte, out *Out) {
 		if !r.Has(l.cfg.Leg) {
 			continue
 		}
-		if b := e.foreign(l, compound); len(b) > 0 {
+		if b := e.foreign(now, l, compound); len(b) > 0 {
 			r.HandleFeedback(now, l.cfg.Leg, b, &out.Batch)
 			e.wakeConf(l.conf, now)
 		}
@@ -168,7 +168,7 @@ func (e *Engine) passRTCP(now clock.Time, l *leg, compound []byte, out *Out) {
 // foreign returns what of a compound is not ours: where all that the leg is
 // sent passes, that is the compound as it came. Feedback by transport-wide
 // numbers is always ours, since we number each leg (rule C8).
-func (e *Engine) foreign(l *leg, compound []byte) []byte {
+func (e *Engine) foreign(now clock.Time, l *leg, compound []byte) []byte {
 	own := func(ssrc uint32) bool { return ssrc == l.ssrc || l.egress.Find(ssrc) != nil }
 	changed := false
 	b := e.cut[:0]
@@ -179,7 +179,9 @@ func (e *Engine) foreign(l *leg, compound []byte) []byte {
 		raw := rest[:4+4*int(binary.BigEndian.Uint16(rest[2:]))] // with padding
 		rest = rest[len(raw):]
 		n := len(b)
-		b = l.cutPacket(b, &p, raw, own)
+		if e.mayPass(now, l, &p, own) {
+			b = l.cutPacket(b, &p, raw, own)
+		}
 		changed = changed || len(b)-n != len(raw)
 	}
 	e.cut = b
@@ -190,6 +192,24 @@ func (e *Engine) foreign(l *leg, compound []byte) []byte {
 		return compound
 	}
 	return b
+}
+
+// mayPass reports whether a packet may go on as far as it asks others for
+// keyframes.
+func (e *Engine) mayPass(now clock.Time, l *leg, p *rtcp.Packet, own func(uint32) bool) bool {
+	switch {
+	case p.Type != rtcp.TypePSFB:
+	case p.Count == rtcp.FmtPLI:
+		m, ok := p.Media()
+		return !ok || own(m) || e.mayAsk(now, l.conf, m)
+	case p.Count == rtcp.FmtFIR:
+		for i := range p.FIRs() {
+			if m, _ := p.FIR(i); !own(m) && !e.mayAsk(now, l.conf, m) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // cutPacket appends what of a packet concerns others.

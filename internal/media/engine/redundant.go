@@ -41,9 +41,9 @@ func (e *Engine) recoverLost(now clock.Time, l *leg, st *inStream, buf *ring.Buf
 		nb := e.cfg.Pool.Get()
 		payload := buf.B[int(wrap.PayloadOff)+k.From : int(wrap.PayloadOff)+k.To]
 		o := bare(nb, rtp.Fields{PayloadType: h.PayloadType, Seq: uint16(x), TS: ts, SSRC: h.SSRC}, payload)
-		if got, v := st.recv.Packet(now, o.Seq, o.TS, true); v == stream.Late {
+		if st.recv.Restored(now, x) {
 			l.recovered++
-			e.carry(now, l, st, nb, &o, got, v, true, out)
+			e.carry(now, l, st, nb, &o, x, stream.Late, true, out)
 		}
 		nb.Release()
 	}

@@ -115,30 +115,56 @@ func (e *Engine) handleBYE(now clock.Time, l *leg, p *rtcp.Packet) {
 	}
 }
 
-// askKeyframe asks a publisher, by PLI or, where only that was agreed, by FIR.
-func (e *Engine) askKeyframe(now clock.Time, t *track, y *layer, out *Out) {
-	st, l := y.in, t.leg
-	if st == nil || t.cfg.Track.Kind != plane.Video || !l.egress.Ready {
+// askKeyframe asks a publisher for what has been wanted longest, by PLI or, where
+// only that was agreed, by FIR. The gate is open.
+func (e *Engine) askKeyframe(now clock.Time, t *track, out *Out) {
+	y, l := t.longing(), t.leg
+	if y == nil || t.cfg.Track.Kind != plane.Video || !l.egress.Ready {
 		return
 	}
 	pli, fir := false, false
-	for _, c := range l.media.Sections[st.sect].Recv.Codecs {
+	for _, c := range l.media.Sections[y.in.sect].Recv.Codecs {
 		pli, fir = pli || c.PLI, fir || c.FIR
 	}
+	y.key.want = false
 	switch b := e.begin(l); {
 	case pli:
-		e.rtcp = rtcp.AppendPLI(b, l.ssrc, st.recv.SSRC)
+		e.rtcp = rtcp.AppendPLI(b, l.ssrc, y.in.recv.SSRC)
 	case fir:
 		if !y.key.open { // a repeated command keeps its number (rule C10)
 			y.key.seq++
 			y.key.open = true
 		}
-		e.rtcp = rtcp.AppendFIR(b, l.ssrc, st.recv.SSRC, y.key.seq)
+		e.rtcp = rtcp.AppendFIR(b, l.ssrc, y.in.recv.SSRC, y.key.seq)
 	default:
-		y.key.want = false
 		return
 	}
-	y.key.sent(now, l.egress.RTT)
+	y.key.at = now
+	y.key.asks++
+	t.gate.sent(now, l.egress.RTT)
 	l.plis++
 	e.emit(l, out)
+}
+
+// mayAsk reports whether a request for a keyframe that passes as it is may go on
+// now. If not it is made up for later, by one of ours.
+func (e *Engine) mayAsk(now clock.Time, c *conference, ssrc uint32) bool {
+	for _, t := range c.tracks {
+		for i := range t.layers {
+			y := &t.layers[i]
+			if t.leg == nil || y.in == nil || y.in.recv.SSRC != ssrc {
+				continue
+			}
+			if now < t.gate.next {
+				y.key.want = true
+				e.wake(t.leg, t.gate.next)
+				return false
+			}
+			y.key.want, y.key.at = false, now
+			y.key.asks++
+			t.gate.sent(now, t.leg.egress.RTT)
+			return true
+		}
+	}
+	return true
 }

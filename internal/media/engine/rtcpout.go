@@ -115,14 +115,14 @@ const maxByes = 4096
 func (e *Engine) sendFeedback(now clock.Time, l *leg, out *Out) (next clock.Time) {
 	next = e.sendNACKs(now, l, out)
 	for _, t := range l.tracks {
-		for i := range t.layers {
-			switch y := &t.layers[i]; {
-			case !y.key.want:
-			case now >= y.key.next:
-				e.askKeyframe(now, t, y, out)
-			default:
-				next = clock.Earliest(next, y.key.next)
-			}
+		if t.longing() == nil {
+			continue
+		}
+		if now >= t.gate.next {
+			e.askKeyframe(now, t, out)
+		}
+		if t.longing() != nil && t.gate.next > now {
+			next = clock.Earliest(next, t.gate.next)
 		}
 	}
 	next = clock.Earliest(next, e.demand(now, l, out))
@@ -155,7 +155,7 @@ func (e *Engine) sendNACKs(now clock.Time, l *leg, out *Out) (next clock.Time) {
 		if st.rtx || st.track == nil || l.quiet(st) {
 			continue
 		}
-		e.seqs = st.recv.Nack.Collect(now, l.egress.Roundtrip(), e.seqs[:0])
+		e.seqs = st.recv.Nack.Collect(now, l.egress.RTT, e.seqs[:0])
 		next = clock.Earliest(next, st.recv.Nack.Due())
 		if len(e.seqs) > 0 {
 			e.rtcp = rtcp.AppendNACK(e.begin(l), l.ssrc, st.recv.SSRC, e.seqs)

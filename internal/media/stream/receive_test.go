@@ -95,58 +95,6 @@ func TestReceiverReorderingIsNoLoss(t *testing.T) {
 	}
 }
 
-func TestNackerTiming(t *testing.T) {
-	n := Nacker{Enabled: true}
-	n.miss(start, 70000)
-	n.miss(start, 70001)
-	if got := n.Collect(start.Add(5*time.Millisecond), 50*time.Millisecond, nil); len(got) != 0 {
-		t.Fatalf("asked within the reorder time: %v", got)
-	}
-	n.got(70001)
-	tries, asked := 0, clock.Time(0)
-	for now := start; now < start.Add(3*time.Second); now = now.Add(time.Millisecond) {
-		if got := n.Collect(now, 50*time.Millisecond, nil); len(got) > 0 {
-			if len(got) != 1 || got[0] != uint16(70000%65536) {
-				t.Fatalf("%v", got)
-			}
-			if asked != 0 && now.Sub(asked) < 62*time.Millisecond {
-				t.Fatalf("again after %v", now.Sub(asked))
-			}
-			tries++
-			asked = now
-		}
-	}
-	if tries != maxTries || n.Due() != 0 {
-		t.Fatalf("%d tries, due %d", tries, n.Due())
-	}
-}
-
-func TestNackerBounds(t *testing.T) {
-	n := Nacker{Enabled: true}
-	for i := range 300 {
-		n.miss(start, int64(70000+i))
-	}
-	if !n.Overflow || len(n.list) > maxMissing {
-		t.Fatal("unbounded")
-	}
-	m := Nacker{Enabled: true}
-	for i := range 200 {
-		m.miss(start, int64(70000+i))
-	}
-	now, total := start.Add(reorderWait), 0
-	for range 4 {
-		got := m.Collect(now, time.Second, nil)
-		if len(got) > maxPerAsk || !slices.IsSorted(got) {
-			t.Fatalf("%d in one", len(got))
-		}
-		total += len(got)
-		now++
-	}
-	if total != 200 {
-		t.Fatalf("%d asked", total)
-	}
-}
-
 // TestRecorder: every arrival is reported once, at the right time, whatever
 // the losses, reordering and pauses.
 func TestRecorder(t *testing.T) {

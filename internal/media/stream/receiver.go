@@ -24,6 +24,9 @@ const (
 	// maxJump is RFC 3550's MAX_DROPOUT (A.1): a longer jump is a restart of the
 	// sender's numbering and not a loss.
 	maxJump = 3000
+	// jumpSecs is the longest time between two packets that counts as jitter.
+	jumpSecs = 5
+	maxClock = 192000
 )
 
 // Receiver is the receive side of one SSRC: numbering, duplicates, losses and
@@ -91,18 +94,40 @@ func (r *Receiver) Packet(now clock.Time, seq uint16, ts uint32, repaired bool) 
 		return ext, Duplicate
 	}
 	r.mark(ext)
-	r.Nack.got(ext)
 	if ext < r.base {
 		r.base = ext
 	}
 	if repaired {
+		r.Nack.got(now, ext, resent)
 		r.recovered++
 	} else {
+		r.Nack.got(now, ext, itself)
 		r.received++
 		r.fresh = true
 		r.Last = now
 	}
 	return ext, Late
+}
+
+// arrival is how a packet came that had been missed.
+type arrival uint8
+
+const (
+	itself   arrival = iota // late
+	resent                  // by RTX
+	restored                // made out of redundancy of others
+)
+
+// Restored takes a packet that was made out of redundancy and reports whether it
+// was missed. Like a retransmission it does not count as received in reports.
+func (r *Receiver) Restored(now clock.Time, ext int64) bool {
+	if !r.Missing(ext) {
+		return false
+	}
+	r.mark(ext)
+	r.Nack.got(now, ext, restored)
+	r.recovered++
+	return true
 }
 
 // Missing reports whether a number of the running stream has not come yet and
@@ -121,8 +146,8 @@ func (r *Receiver) restart(seq uint16) bool {
 func (r *Receiver) advance(now clock.Time, ext int64) {
 	for x := r.high + 1; x < ext; x++ {
 		r.clear(x)
-		r.Nack.miss(now, x)
 	}
+	r.Nack.miss(now, r.high+1, ext)
 	r.high = ext
 	r.badSet = false
 	r.clear(ext)
@@ -150,7 +175,9 @@ func (r *Receiver) arrived(now clock.Time, ts uint32) {
 		if d < 0 {
 			d = -d
 		}
-		r.jitter += (float64(d) - r.jitter) / 16
+		if d < jumpSecs*int32(min(r.Clock, maxClock)) { // else the sender's clock was set anew
+			r.jitter += (float64(d) - r.jitter) / 16
+		}
 	}
 	r.transit, r.hasTransit = transit, true
 }
@@ -167,7 +194,9 @@ func (r *Receiver) Block(now clock.Time) (rtcp.Block, bool) {
 		return rtcp.Block{}, false
 	}
 	r.fresh = false
-	expected := r.high - r.base + 1
+	// What may yet come by itself is not lost: at the end of an interval a path
+	// that reorders would show loss which the next takes back.
+	expected := r.high - r.base + 1 - r.Nack.waiting(now)
 	lost := expected - r.received
 	de, dr := expected-r.expectedPrior, r.received-r.receivedPrior
 	r.expectedPrior, r.receivedPrior = expected, r.received

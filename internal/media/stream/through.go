@@ -31,7 +31,7 @@ func (p *Projection) Through(now clock.Time, in *graph.Packet, s *Source, out *g
 
 const (
 	maxForeign    = 2048 // SSRCs of others that one leg may be sent
-	foreignWindow = 64  // numbers behind the highest that may yet come
+	foreignWindow = 64   // numbers behind the highest that may yet come
 )
 
 // foreign is an SSRC of somebody else on a leg. Under one key no number of it

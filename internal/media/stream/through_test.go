@@ -45,7 +45,7 @@ func TestForeignNumbersAreUsedOnce(t *testing.T) {
 			t.Fatal("an SSRC of ours is lent")
 		}
 	}
-	for ssrc := uint32(1000); ssrc < 2000; ssrc++ {
+	for ssrc := uint32(1000); ssrc < 1000+2*maxForeign; ssrc++ {
 		e.once(ssrc, 1, a)
 	}
 	if len(e.foreign) != maxForeign {
