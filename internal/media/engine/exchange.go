@@ -155,12 +155,11 @@ func (e *Engine) settle(now clock.Time, out *Out) {
 		switch {
 		case t == nil || k.layer >= stream.MaxLayers:
 		case t.leg != nil:
-			y := &t.layers[k.layer]
-			y.key.want = true
-			if now >= y.key.next {
-				e.askKeyframe(now, t, y, out)
+			t.layers[k.layer].key.want = true
+			if now >= t.gate.next {
+				e.askKeyframe(now, t, out)
 			} else {
-				e.wake(t.leg, y.key.next)
+				e.wake(t.leg, t.gate.next)
 			}
 		case t.asked == 0 || now.Sub(t.asked) >= remoteAsk:
 			t.asked = now
@@ -173,35 +172,54 @@ func (e *Engine) settle(now clock.Time, out *Out) {
 }
 
 const (
-	keyMin = 500 * time.Millisecond
+	keyMin = time.Second
 	keyMax = 2 * time.Second // under lasting demand: scenario Q13
 )
 
-// limiter spaces the keyframe requests to one encoding, whoever asks (SFM-4, A23).
-type limiter struct {
-	want bool
+// gate spaces the keyframe requests to one track, whoever asks and however: our
+// receivers, other shards and nodes, and those whose own requests pass (SFM-4,
+// A23). It is one for all encodings, since browsers answer a request for any of
+// them with key frames of all.
+type gate struct {
 	next clock.Time // earliest instant of the next request
 	gap  time.Duration
-	seq  uint8 // FIR command number
-	open bool  // it is not answered yet
+}
+
+// sent notes a request. While they follow each other the gap doubles.
+func (g *gate) sent(now clock.Time, rtt time.Duration) {
+	if g.next == 0 || now.Sub(g.next) > keyMax {
+		g.gap = keyMin
+	} else {
+		g.gap = min(2*g.gap, keyMax)
+	}
+	g.next = now.Add(max(g.gap, rtt))
+}
+
+// wish is what is known of requests for one encoding.
+type wish struct {
+	want bool
+	at   clock.Time // asked for last
+	seq  uint8      // FIR command number
+	open bool       // it is not answered yet
 
 	asks, keys uint64 // requests sent, key frames that came
 }
 
-func (k *limiter) came() {
+func (k *wish) came() {
 	k.want, k.open = false, false
 	k.keys++
 }
 
-// sent notes a request. While they follow each other the gap doubles.
-func (k *limiter) sent(now clock.Time, rtt time.Duration) {
-	if k.next == 0 || now.Sub(k.next) > keyMax {
-		k.gap = keyMin
-	} else {
-		k.gap = min(2*k.gap, keyMax)
+// longing returns the encoding to ask for, that which has waited longest; nil if
+// none is wanted or can be asked for.
+func (t *track) longing() (y *layer) {
+	for i := range t.layers {
+		x := &t.layers[i]
+		if x.key.want && x.in != nil && (y == nil || x.key.at < y.key.at) {
+			y = x
+		}
 	}
-	k.want, k.next = false, now.Add(max(k.gap, rtt))
-	k.asks++
+	return y
 }
 
 // speakers tells who talks, from the shard that is lowest among the homes of

@@ -18,6 +18,7 @@ type track struct {
 	appetite appetite
 	voice    voice
 	layers   [stream.MaxLayers]layer
+	gate     gate
 	remotes  []remote
 	muted    bool
 	live     bool
@@ -32,7 +33,7 @@ type track struct {
 type layer struct {
 	in  *inStream
 	top int64 // highest extended number of earlier SSRCs
-	key limiter
+	key wish
 }
 
 // remote is a shard that gets the track's packets.
