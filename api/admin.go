@@ -104,32 +104,11 @@ type SessionInfo struct {
 type ConnectionInfo struct {
 	Conn   string           `json:"conn"`
 	MS     string           `json:"ms"`
+	Part   string           `json:"part"`
 	Device string           `json:"device"`
 	User   string           `json:"user"`
 	State  string           `json:"state"`
 	Stats  *ConnectionStats `json:"stats,omitempty"` // absent: not known to the media side
-}
-
-// ConnectionStats counts since the start of the connection; directions are the
-// server's. Rates are of the last second or so.
-type ConnectionStats struct {
-	Remote          string  `json:"remote,omitempty"`
-	Profile         string  `json:"profile,omitempty"` // SRTP protection profile
-	RTTMs           float64 `json:"rttMs"`
-	PacketsIn       uint64  `json:"packetsIn"`
-	PacketsOut      uint64  `json:"packetsOut"`
-	BytesIn         uint64  `json:"bytesIn"`
-	BytesOut        uint64  `json:"bytesOut"`
-	LostIn          uint64  `json:"lostIn"`          // after repair
-	FractionLostOut float64 `json:"fractionLostOut"` // 0 to 1
-	NACKsIn         uint64  `json:"nacksIn"`
-	NACKsOut        uint64  `json:"nacksOut"`
-	RTXOut          uint64  `json:"rtxOut"`
-	PLIsIn          uint64  `json:"plisIn"`
-	PLIsOut         uint64  `json:"plisOut"`
-	EstimateIn      uint64  `json:"estimateIn"`  // bit/s
-	EstimateOut     uint64  `json:"estimateOut"` // bit/s
-	Goodput         uint64  `json:"goodput"`     // bit/s
 }
 
 // TrackInfo is a published source.

@@ -48,7 +48,7 @@ type Authenticator interface {
 	Authenticate(token, name string, addr netip.Addr) (control.Principal, error)
 }
 
-// Config of a [Handler]. All but AddrOf, Now and Log are required.
+// Config of a [Handler]. All but AddrOf, Now, Log and Traces are required.
 type Config struct {
 	Conferences Conferences
 	Definitions focus.Definitions
@@ -57,6 +57,7 @@ type Config struct {
 	AddrOf      func(*http.Request) netip.Addr
 	Now         func() time.Time
 	Log         *slog.Logger
+	Traces      Traces // nil: there are none
 }
 
 // Handler serves the API. See [New].
@@ -122,7 +123,7 @@ func byPath() map[string]map[string]*route {
 
 func (h *Handler) path(methods map[string]*route) http.Handler {
 	allow := make([]string, 0, len(methods))
-	for _, m := range []string{"GET", "POST", "PATCH", "DELETE"} {
+	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		if methods[m] != nil {
 			allow = append(allow, m)
 		}

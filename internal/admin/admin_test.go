@@ -37,7 +37,15 @@ func (still) EndConference(ids.Conference)                                {}
 func (still) Contributors(ids.Conference, ids.Track, []plane.Contributor) {}
 func (still) Unsubscribe(ids.Subscription)                                {}
 func (still) Stats(ids.Connection) (plane.LinkStats, bool) {
-	return plane.LinkStats{RTT: time.Millisecond, BytesIn: 5, RemoteAddr: netip.MustParseAddrPort("192.0.2.7:9")}, true
+	return plane.LinkStats{
+		RTT: time.Millisecond, BytesIn: 5, RemoteAddr: netip.MustParseAddrPort("192.0.2.7:9"), RateIn: 70, Goodput: 30, ScoreIn: 3.4, ScoreOut: 4.6,
+		Control: plane.RateControl{Target: 500_000, Feedback: "twcc"},
+		In: []plane.StreamIn{
+			{Track: "trk_1", Kind: plane.Audio, LossAfter: 0.25, Score: 3.4, Live: true},
+			{Track: "trk_2", Kind: plane.Video, Live: false},
+		},
+		Out: []plane.StreamOut{{Track: "trk_3", Kind: plane.Video, State: "flowing", Freezes: 2, Score: 5}},
+	}, true
 }
 
 type watch struct{ now time.Time }

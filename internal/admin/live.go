@@ -61,6 +61,11 @@ func connections(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, x := range s.Connections { // streams are in the statistics of one
+		if x.Stats != nil {
+			x.Stats.In, x.Stats.Out = nil, nil
+		}
+	}
 	return api.Connections{Connections: s.Connections}, nil
 }
 

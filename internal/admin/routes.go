@@ -70,6 +70,9 @@ func init() { // handlers refer to the table through the document
 		live("sessions", "Signalling sessions", api.Sessions{}, sessions),
 		live("connections", "Transport associations with statistics", api.Connections{}, connections),
 		live("connections/{conn}", "A transport association with statistics", api.ConnectionInfo{}, connection),
+		live("statistics", "How media flow, by person,", api.ConferenceStatistics{}, statistics),
+		live("participants/{part}/statistics", "How media flow to and from a person", api.ParticipantStatistics{}, participantStatistics),
+		live("connections/{conn}/statistics", "How media flow on a transport association, stream by stream,", api.ConnectionReport{}, connectionStatistics),
 		live("tracks", "Published sources", api.Tracks{}, tracks),
 		{method: "GET", path: "/conferences/{uri}/topology", id: "getTopology", summary: "How media flows, and how each device is served", out: api.Topology{}, code: 200, refusals: []int{504}, run: topology},
 		putTopology("PUT", "/conferences/{uri}/topology", "putTopology", "Choose how media flows", api.Topology{}, setTopology),
@@ -91,6 +94,11 @@ func init() { // handlers refer to the table through the document
 		{
 			method: "POST", path: "/conferences/{uri}/rtp/{id}/dtmf", id: "pressRTP", summary: "Send keys to an endpoint as telephone events (RFC 4733)",
 			in: api.RTPKeys{}, code: 204, refusals: []int{409, 429, 504}, run: pressRTP,
+		},
+		{method: "GET", path: "/traces", id: "getTraces", summary: "Whether traces of connections are written", out: api.Traces{}, code: 200, run: traces},
+		{
+			method: "PUT", path: "/traces", id: "putTraces", summary: "Write traces of all connections from now on, or stop",
+			in: api.PutTraces{}, out: api.Traces{}, code: 200, refusals: []int{409}, run: putTraces,
 		},
 		{
 			method: "POST", path: "/conferences/{uri}/commands/{method}", id: "command", summary: "Give a command of the protocol",

@@ -42,7 +42,7 @@ func (n *notifier) member(s ids.Session) bool {
 
 // hears reports whether an event is for a subscriber.
 func (n *notifier) hears(s *subscription, e *control.Event) bool {
-	if e.Chat != (s.key.pkg == pkgChat) || s.key.pkg == pkgSpeakers {
+	if e.Chat != (s.key.pkg == pkgChat) || s.key.pkg == pkgSpeakers || s.key.pkg == pkgStats {
 		return false
 	}
 	d := n.r.m.Device(s.key.session)

@@ -95,6 +95,7 @@ type session struct {
 	caller control.Caller
 	sink   atomic.Pointer[control.Sink]
 	rooms  map[*room]struct{}
+	away   atomic.Bool // suspended: its socket is gone
 }
 
 // New returns a focus with no conference running.
@@ -192,6 +193,7 @@ func (f *Focus) tell(s ids.Session, method string, params any, sink control.Sink
 	if sink != nil {
 		e.sink.Store(&sink)
 	}
+	e.away.Store(method == control.SessionSuspended)
 	for r := range e.rooms {
 		r.box.force(&item{caller: e.caller, fact: method, params: params, session: e})
 	}

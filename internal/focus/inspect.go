@@ -13,7 +13,6 @@ import (
 	"parley/internal/conference/control"
 	"parley/internal/conference/info"
 	"parley/internal/conference/model"
-	"parley/internal/media/plane"
 )
 
 // Snapshot is a conference as the administration sees it: everything, by nobody's
@@ -95,20 +94,6 @@ func (f *Focus) measure(s *Snapshot) {
 	}
 }
 
-func linkStats(l plane.LinkStats) *api.ConnectionStats {
-	st := &api.ConnectionStats{
-		Profile: l.Profile, RTTMs: float64(l.RTT.Microseconds()) / 1000,
-		PacketsIn: l.PacketsIn, PacketsOut: l.PacketsOut, BytesIn: l.BytesIn, BytesOut: l.BytesOut,
-		LostIn: l.LostIn, FractionLostOut: l.FractionLostOut, NACKsIn: l.NACKsIn, NACKsOut: l.NACKsOut,
-		RTXOut: l.RTXOut, PLIsIn: l.PLIsIn, PLIsOut: l.PLIsOut,
-		EstimateIn: l.EstimateIn, EstimateOut: l.EstimateOut, Goodput: l.Goodput,
-	}
-	if l.RemoteAddr.IsValid() {
-		st.Remote = l.RemoteAddr.String()
-	}
-	return st
-}
-
 // snapshot reads the machine; called by the loop. Nil: nobody started it.
 func (r *room) snapshot() *Snapshot {
 	c := r.m.Conference()
@@ -187,7 +172,7 @@ func (r *room) describeDevice(s *Snapshot, p *model.Participant, d *model.Device
 	}
 	for _, ms := range d.Media {
 		s.Connections = append(s.Connections, api.ConnectionInfo{
-			Conn: string(ms.Conn), MS: string(ms.ID), Device: string(d.ID), User: p.User, State: string(ms.Link),
+			Conn: string(ms.Conn), MS: string(ms.ID), Part: string(p.ID), Device: string(d.ID), User: p.User, State: string(ms.Link),
 		})
 		for _, k := range ms.Tracks {
 			row.Tracks = append(row.Tracks, string(k.ID))

@@ -35,6 +35,7 @@ type item struct {
 	fact  string
 	event *plane.Event
 	paths []sample
+	stats *statsAsked
 }
 
 var errClosed = errors.New("focus: the room is gone")

@@ -20,9 +20,10 @@ const (
 	pkgConference = "conference"
 	pkgSpeakers   = "speakers"
 	pkgChat       = "chat"
+	pkgStats      = "stats"
 )
 
-var packages = map[string]bool{pkgConference: true, pkgSpeakers: true, pkgChat: true}
+var packages = map[string]bool{pkgConference: true, pkgSpeakers: true, pkgChat: true, pkgStats: true}
 
 // notifier carries what [notify.Notifier] decides to the sessions, and events
 // beside it. Documents are built, compared and encoded once for a class of
@@ -35,6 +36,8 @@ type notifier struct {
 	list []*subscription // in the order they came
 	rev  uint64          // who is still here was looked up at this revision
 	out  []notify.Notice // scratch
+
+	stats statistics
 }
 
 type subKey struct {
@@ -49,6 +52,7 @@ type subscription struct {
 	session  *session
 	outsider bool                 // subscribed without having joined
 	doc      *notify.Subscription // of package conference
+	stats    *measuring           // of package stats
 }
 
 func (n *notifier) init(r *room) {
@@ -75,20 +79,34 @@ func (n *notifier) subscribe(now clock.Time, it *item) {
 		it.refuse(fault.New(403, "forbidden", "join first"))
 		return
 	}
+	outsider := !joined && !waits
 	key := subKey{it.caller.Session, s.Package}
 	sub := n.subs[key]
+	var wish measuring
+	if s.Package == pkgStats {
+		d := n.r.m.Device(it.caller.Session)
+		var err error
+		if wish, err = readStatsFilter(s.Filter, outsider || d != nil && policy.AtLeast(d.Part.Role, "moderator"), outsider); err != nil {
+			it.refuse(err)
+			return
+		}
+		wish.once = s.ExpiresS != nil && *s.ExpiresS == 0
+	}
 	if sub == nil {
 		sub = &subscription{key: key, name: string(ids.NewSubscription()), session: it.session}
 		n.subs[key] = sub
 		n.list = append(n.list, sub)
 	}
-	sub.outsider = !joined && !waits
+	sub.outsider = outsider
 	it.succeed(api.SubscribeResult{Sub: sub.name})
 	switch s.Package {
 	case pkgConference:
 		n.document(now, sub)
 	case pkgChat:
 		n.history(sub)
+	case pkgStats:
+		n.wantStats(now, sub, wish)
+		return
 	}
 	if s.ExpiresS != nil && *s.ExpiresS == 0 {
 		n.remove(sub)
@@ -231,7 +249,7 @@ func (n *notifier) speakers(body api.SpeakerActive) {
 	b, _ := json.Marshal(body) // strings and numbers
 	told := map[ids.Session]bool{}
 	for _, s := range n.list {
-		if d := n.r.m.Device(s.key.session); d != nil && d.Part.State == model.Lobby {
+		if d := n.r.m.Device(s.key.session); s.stats != nil || d != nil && d.Part.State == model.Lobby {
 			continue
 		}
 		if !told[s.key.session] {

@@ -99,6 +99,7 @@ func (r *room) run() {
 func (r *room) patience() time.Duration {
 	at := clock.Earliest(r.m.Deadline(), clock.Earliest(r.notes.due(), r.floor.at))
 	at = clock.Earliest(at, clock.Earliest(r.mixing.due(), r.paths.at))
+	at = clock.Earliest(at, r.notes.statsDue())
 	for _, l := range r.legs {
 		at = clock.Earliest(at, clock.Earliest(l.needAt, l.ends()))
 	}
@@ -182,6 +183,8 @@ func (r *room) handle(it *item) {
 		r.handleMedia(now, *it.event)
 	case it.paths != nil:
 		r.measured(now, it.paths)
+	case it.stats != nil:
+		r.notes.tellStats(now, it.stats)
 	case it.look != nil:
 		it.look(r)
 		return
@@ -295,6 +298,7 @@ func (r *room) tick(now clock.Time) {
 	}
 	r.mixing.tick(now, r)
 	r.watchPaths(now)
+	r.notes.askStats(now)
 }
 
 // settle ends a turn: slots, then events, then documents.
