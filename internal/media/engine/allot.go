@@ -15,6 +15,7 @@ type allotment struct {
 	changed bool   // what it is sent, or how large it wants it
 	budget  uint64 // of the last split
 	used    uint64 // by it
+	wanted  uint64 // with room for all
 }
 
 // splits is the scratch of splitting, one for all legs.
@@ -106,7 +107,7 @@ func (e *Engine) allot(now clock.Time, l *leg, out *Out) {
 	}
 	b := l.budget()
 	used, wanted := w.split.Split(now, b, w.demands)
-	l.allot = allotment{budget: b, used: used}
+	l.allot = allotment{budget: b, used: used, wanted: wanted}
 	for i, d := range w.demands {
 		if len(d.Ladder) == 0 || d.Class == alloc.Audio {
 			continue

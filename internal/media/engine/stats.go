@@ -115,7 +115,14 @@ func (e *Engine) LegStats(id graph.LegID, s *plane.LinkStats) {
 // control describes the congestion control toward the peer.
 func (l *leg) control() plane.RateControl {
 	g := &l.egress
-	c := plane.RateControl{REMB: g.REMB}
+	c := plane.RateControl{REMB: g.REMB, Wanted: l.allot.wanted}
+	for _, p := range g.Sends {
+		if p.Tripped() {
+			c.Breaker = "open"
+		}
+	}
+	w := g.Pacing()
+	c.Pacer, c.PacerDelay, c.Probing = w.Bytes, w.Drain, w.Probing
 	s, ok := g.Congestion()
 	if !ok {
 		c.Target = g.REMB
@@ -221,7 +228,7 @@ func (x *subscription) outStats(now clock.Time) plane.StreamOut {
 		s.Frames, s.FPS, s.Freezes, s.Frozen = y.Frames, x.gauge.fps, y.Freezes, y.Frozen
 		x.shown(now, src, q, &s)
 	}
-	if s.State != statePaused && s.State != stateIdle {
+	if s.State != statePaused && s.State != stateHeld && s.State != stateIdle {
 		s.Score = quality.Round(x.score(&s))
 	}
 	return s
@@ -249,6 +256,7 @@ const (
 	stateFrozen  = "frozen"  // it flowed, and something keeps the next picture
 	stateWaiting = "waiting" // for its first picture
 	statePaused  = "paused"  // by wish, or for want of room
+	stateHeld    = "held"    // by its circuit breaker (RFC 8083)
 	stateIdle    = "idle"    // the source sends nothing
 )
 
@@ -257,6 +265,8 @@ func (x *subscription) state(now clock.Time) string {
 	switch {
 	case src == nil || !anyLive(now, src):
 		return stateIdle
+	case p.Tripped():
+		return stateHeld
 	case !p.Awake():
 		return statePaused
 	case !src.Video():

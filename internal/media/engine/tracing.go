@@ -32,6 +32,7 @@ type traced struct {
 	shown       stream.Quality
 	octets      uint32
 	keys, froze uint64
+	held        bool
 	frozen      time.Duration
 }
 
@@ -137,7 +138,7 @@ func (l *leg) sampleOut(now clock.Time, dt float64) (list []trace.SampleOut) {
 	for _, x := range l.subs {
 		p := x.proj
 		was, known := t.subs[x]
-		n := traced{shown: p.Showing(), octets: p.Octets, keys: p.Tally.Keyframes, froze: p.Tally.Freezes, frozen: p.Tally.Frozen}
+		n := seen(p)
 		t.subs[x] = n
 		src := p.Source()
 		if src == nil {
@@ -149,6 +150,9 @@ func (l *leg) sampleOut(now clock.Time, dt float64) (list []trace.SampleOut) {
 			o.Rate = rate(uint64(n.octets-was.octets), dt)
 		}
 		list = append(list, o)
+		if known && n.held != was.held {
+			l.emit(now, breaker(sub, n.held))
+		}
 		if !known || !src.Video() {
 			continue
 		}
@@ -167,6 +171,11 @@ func (l *leg) sampleOut(now clock.Time, dt float64) (list []trace.SampleOut) {
 	return list
 }
 
+func seen(p *stream.Projection) traced {
+	y := &p.Tally
+	return traced{shown: p.Showing(), octets: p.Octets, keys: y.Keyframes, froze: y.Freezes, frozen: y.Frozen, held: p.Tripped()}
+}
+
 // forget drops subscriptions that ended.
 func (t *tracer) forget(l *leg) {
 	if len(t.subs) == len(l.subs) {
@@ -174,8 +183,7 @@ func (t *tracer) forget(l *leg) {
 	}
 	clear(t.subs)
 	for _, x := range l.subs {
-		p := x.proj
-		t.subs[x] = traced{shown: p.Showing(), octets: p.Octets, keys: p.Tally.Keyframes, froze: p.Tally.Freezes, frozen: p.Tally.Frozen}
+		t.subs[x] = seen(x.proj)
 	}
 }
 
@@ -204,3 +212,11 @@ func rate(octets uint64, seconds float64) uint64 {
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func breaker(sub string, open bool) trace.Breaker {
+	b := trace.Breaker{Sub: sub}
+	if open {
+		b.Reason = "open"
+	}
+	return b
+}

@@ -114,3 +114,23 @@ func (e *Egress) Told() string {
 	}
 	return ""
 }
+
+// Pacing is what waits to be sent on a leg, for statistics.
+type Pacing struct {
+	Bytes   int
+	Drain   time.Duration // of all of it
+	Probing bool
+}
+
+// Pacing returns the present state.
+func (e *Egress) Pacing() (s Pacing) {
+	c := e.cong
+	if c == nil {
+		return s
+	}
+	s = Pacing{Bytes: c.queue.bytes + c.again.bytes, Probing: c.probing}
+	if s.Bytes > 0 {
+		s.Drain = c.pace.Drain(s.Bytes)
+	}
+	return s
+}
