@@ -56,6 +56,16 @@ func (l *lane) pop() waiting {
 	return w
 }
 
+// holds reports whether a packet waits here.
+func (l *lane) holds(p *Projection, num int64) bool {
+	for i := range l.n {
+		if w := &l.ring[(l.head+i)&(len(l.ring)-1)]; w.num == num && w.p == p {
+			return true
+		}
+	}
+	return false
+}
+
 func (l *lane) count(w waiting, sign int) {
 	size := sign * int(w.size)
 	l.bytes += size

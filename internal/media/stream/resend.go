@@ -36,7 +36,7 @@ func (p *Projection) Resend(now clock.Time, seq uint16, out *graph.Batch) {
 		return
 	}
 	in := g.hist.Get(num - g.delta)
-	if in == nil || g.src.Info == nil || !p.mayResend(now, num) {
+	if in == nil || g.src.Info == nil || in.Repaired && p.coming(now, in, num) || !p.mayResend(now, num) {
 		return
 	}
 	_, rtx, codec, ok := p.table(g.src).PT(in.Hdr.PayloadType)
@@ -53,6 +53,17 @@ func (p *Projection) Resend(now clock.Time, seq uint16, out *graph.Batch) {
 	p.write(now, in, g, &f, codec, int(seq), out)
 	p.leg.RTX++
 	p.Tally.RTX++
+}
+
+// coming reports that a packet which came late has not left yet: it is of this
+// turn, or waits for room behind those that passed it. A receiver has seen these
+// and asks for it, and would have it twice (Q9).
+func (p *Projection) coming(now clock.Time, in *graph.Packet, num int64) bool {
+	if in.Arrival == now {
+		return true
+	}
+	c := p.leg.cong
+	return c != nil && c.queue.holds(p, num)
 }
 
 // mayResend refuses the same number twice within a round trip: the first answer
