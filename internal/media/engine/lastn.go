@@ -12,7 +12,7 @@ import (
 
 // Whose cameras a receiver is sent, where it is not to have all: those it has
 // pinned, then those of who spoke last. Who has not spoken comes in the order of
-// publishing, so that the picture keeps still while nobody talks.
+// subscribing, so that the picture keeps still while nobody talks.
 
 // candidate is a subscription that competes.
 type candidate struct {
@@ -38,12 +38,13 @@ func (c *conference) forgets(who ids.Connection) {
 	}
 }
 
-// rank is the place of a track in the order of speaking.
+// rank is the place of a track in the order of speaking; who has not spoken comes
+// last, in the order of the leg's subscriptions.
 func (c *conference) rank(t *track) int {
 	if i := slices.Index(c.floor, t.cfg.Track.Conn); i >= 0 {
 		return i
 	}
-	return len(c.floor) + slices.Index(c.tracks, t)
+	return len(c.floor)
 }
 
 // competes reports whether a subscription is one of those of which only some are sent.
