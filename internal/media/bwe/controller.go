@@ -52,6 +52,8 @@ type Controller struct {
 	alr     alr
 	probes  prober
 	contest contest
+	cliff   cliff
+	fallen  Rate // what a cliff left, of the feedback at hand
 	results []Result
 
 	remb    Rate // 0: none
@@ -216,6 +218,9 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	if in.use == over && c.queue < overQueue {
 		in.use = normal // a slope of nothing
 	}
+	if c.fallen > 0 {
+		in.use, in.acked, in.ackedFast, in.limited = over, c.fallen, c.fallen, false
+	}
 	full := lost && c.queue > fullQueue && c.loss.recent > fullLoss
 	again := now.Sub(c.aimd.cutAt) > fullEvery
 	if marked || full && (again || c.loss.recent > c.loss.own+fullLoss) {
@@ -262,6 +267,7 @@ func (c *Controller) passed(span time.Duration) Rate {
 func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost, marked bool) {
 	var least, rtt, sum, n time.Duration
 	timed := false
+	c.fallen = 0
 	for i := range results {
 		r := &results[i]
 		if r.Untold {
@@ -294,6 +300,12 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 				found = f
 			}
 		}
+		if r.Cluster > 0 || !c.baseSet { // a probe asks for a queue
+			c.cliff.reset()
+		} else if got := c.cliff.add(r, min(c.base[0], c.base[1])); got > 0 && float64(got) < cliffShare*float64(c.target) {
+			c.fallen = got
+			c.cliff.reset()
+		}
 		if r.Cluster == 0 || r.Cluster == inWake && (c.above(r) < idleQueue || c.above(r) > wakeQueue) {
 			c.trend.add(r)
 		}
@@ -322,6 +334,9 @@ func (c *Controller) measure(now clock.Time, delay time.Duration) {
 	c.base[0] = min(c.base[0], delay)
 	c.queue = delay - min(c.base[0], c.base[1])
 }
+
+// Queue is what stands in the path, as delay.
+func (c *Controller) Queue() time.Duration { return c.queue }
 
 // above is the queue a packet met.
 func (c *Controller) above(r *Result) time.Duration {

@@ -36,6 +36,14 @@ type Pacer struct {
 // SetRate tells the present target.
 func (p *Pacer) SetRate(target Rate) { p.target, p.pace = target, Rate(paceFactor*float64(target)) }
 
+// SetQueue tells what stands in the path, after SetRate. Then there is nothing to
+// hurry for: what left faster than the target would keep it standing.
+func (p *Pacer) SetQueue(queue time.Duration) {
+	if queue > standing {
+		p.pace = p.target
+	}
+}
+
 func (p *Pacer) pay(now clock.Time) {
 	if !p.at.IsZero() && now > p.at {
 		took := now.Sub(p.at)

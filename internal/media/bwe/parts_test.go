@@ -320,3 +320,33 @@ func BenchmarkOnSent(b *testing.B) {
 		seq++
 	}
 }
+
+// TestCliffInOneFrame: the packets of one frame come one by one at a tenth of the
+// target; jitter, a stall and a probe's queue are no cliff.
+func TestCliffInOneFrame(t *testing.T) {
+	const base = 20 * time.Millisecond
+	run := func(gap func(i int) time.Duration) (got Rate) {
+		var k cliff
+		at := base
+		for i := range 12 {
+			sent := time.Duration(i) * time.Millisecond
+			at = max(at, sent+base) + gap(i)
+			got = max(got, k.add(&Result{Sent: clock.Time(sent), At: at, Size: 1000}, base))
+		}
+		return got
+	}
+	if got := run(func(int) time.Duration { return 30 * time.Millisecond }); got < 250_000 || got > 280_000 {
+		t.Errorf("one at a time each 30 ms: %d", got)
+	}
+	if got := run(func(i int) time.Duration { return time.Duration(i%2) * 8 * time.Millisecond }); got != 0 {
+		t.Errorf("jitter: %d", got)
+	}
+	if got := run(func(i int) time.Duration {
+		if i == 3 {
+			return 200 * time.Millisecond
+		}
+		return time.Millisecond
+	}); got != 0 {
+		t.Errorf("a stall: %d", got)
+	}
+}

@@ -31,6 +31,9 @@ const (
 	// wishGrid is what instants without hurry are rounded up to, so that the legs
 	// of a room wake their shard together.
 	wishGrid = clock.Time(50 * time.Millisecond)
+	// repairShare is the most of a target that repairs take from a budget: more are
+	// those of pictures that were too many, and end with them.
+	repairShare = 4
 	// A packet is told about once, or a few times by senders of overlapping
 	// feedback. What is told of more than that costs us time and is nonsense
 	// (reliability D9).
@@ -49,6 +52,7 @@ type congestion struct {
 
 	queue   lane // media that wait for room
 	again   lane // repairs that do
+	lead    int  // bytes of media ahead of repairs while both wait
 	room    int  // bytes that may leave in this instant
 	roomAt  clock.Time
 	probing bool  // a probe is on
@@ -78,6 +82,7 @@ func (e *Egress) Configure(fb Feedback) {
 	if e.cong == nil {
 		c := &congestion{cc: bwe.New(bwe.Config{}), statuses: statusesMax}
 		c.pace.SetRate(c.cc.Target())
+	c.pace.SetQueue(c.cc.Queue())
 		e.cong = c
 	}
 	if e.cong.fb = fb; fb.CCFB {
@@ -93,7 +98,7 @@ func (e *Egress) Budget() (rate uint64, known bool) {
 		return 0, false
 	}
 	t := uint64(c.cc.Target())
-	return t - min(t/2, c.repairs.rate), true
+	return t - min(t/repairShare, c.repairs.rate), true
 }
 
 // Estimate is the controller's target in bit/s, 0 without one.
@@ -234,4 +239,5 @@ func (e *Egress) settle(now clock.Time) {
 		}
 	}
 	c.pace.SetRate(c.cc.Target())
+	c.pace.SetQueue(c.cc.Queue())
 }

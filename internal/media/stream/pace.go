@@ -64,6 +64,7 @@ func (e *Egress) steer(now clock.Time) clock.Time {
 	}
 	next := c.cc.Tick(now)
 	c.pace.SetRate(c.cc.Target())
+	c.pace.SetQueue(c.cc.Queue())
 	if now.Sub(c.lastSent) > idleAfter {
 		c.ticking, c.due = false, 0
 		return 0
@@ -111,22 +112,39 @@ func (c *congestion) has(now clock.Time) bool {
 	return c.room > 0
 }
 
-// release sends what waited, repairs first, and returns when there will be room
-// for more.
+// release sends what waited and returns when there will be room for more.
 func (e *Egress) release(now clock.Time, out *graph.Batch) clock.Time {
 	c := e.cong
-	for c.again.n > 0 && c.has(now) {
-		if w := c.again.pop(); now.Sub(w.at) <= repairWait {
-			w.p.Resend(now, uint16(w.num), out)
+	for c.again.n > 0 && c.has(now) || c.queue.n > 0 && (c.has(now) || !c.known) {
+		c.size = 0
+		if c.repairNext() {
+			if w := c.again.pop(); now.Sub(w.at) <= repairWait {
+				w.p.Resend(now, uint16(w.num), out)
+			}
+			c.lead -= c.size
+		} else {
+			e.depart(now, c.queue.pop(), out)
+			c.lead += c.size
 		}
-	}
-	for c.queue.n > 0 && (c.has(now) || !c.known) {
-		e.depart(now, c.queue.pop(), out)
 	}
 	if c.queue.n+c.again.n == 0 {
 		return 0
 	}
 	return max(now+1, c.pace.Next(now))
+}
+
+// repairNext chooses between a repair and a media packet when both wait: half
+// of the room each, repairs first. Else a receiver that lost much would get
+// nothing but what it lost.
+func (c *congestion) repairNext() bool {
+	switch {
+	case c.again.n == 0:
+		return false
+	case c.queue.n == 0:
+		c.lead = 0
+		return true
+	}
+	return c.lead >= 0
 }
 
 // depart sends a packet that waited, if it is still there and wanted.
@@ -166,12 +184,20 @@ func (p *Projection) recall(num int64) (*segment, *graph.Packet) {
 // repair answers a NACK when there is room for it.
 func (e *Egress) repair(now clock.Time, p *Projection, seq uint16, out *graph.Batch) {
 	c := e.cong
-	if c == nil || !c.known || c.again.n == 0 && c.has(now) {
+	if c == nil || !c.known || c.again.n+c.queue.n == 0 && c.has(now) {
 		p.Resend(now, seq, out)
 		return
 	}
 	if c.again.push(waiting{p: p, num: int64(seq), at: now}, repairLane) {
 		e.wake(max(now, c.pace.Next(now)))
+	}
+}
+
+// abandon gives up what of a stream waits behind or before its present numbers,
+// and its repairs: they belong to an encoding that was too much for the path.
+func (p *Projection) abandon() {
+	if c := p.leg.cong; c != nil && c.known && c.queue.n+c.again.n > 0 {
+		p.pacing.floor = max(p.pacing.floor, p.next)
 	}
 }
 
@@ -208,6 +234,11 @@ func (e *Egress) choke(now clock.Time) {
 
 func (e *Egress) hold(now clock.Time, p *Projection) {
 	if p.pacing.choked {
+		return
+	}
+	p.abandon()
+	if p.target >= 0 && p.target < p.layer { // less is on its way: it may begin
+		p.stop()
 		return
 	}
 	p.pacing.choked = true

@@ -291,6 +291,9 @@ func (p *Projection) start(in *graph.Packet, s *Source) {
 		g.ts = p.align(in, s, prev)
 		p.ids.align(in, &g)
 	}
+	if p.shows(s) && int8(in.Layer) < p.layer {
+		p.abandon()
+	}
 	g.out = p.next
 	g.delta = p.next - in.ExtSeq
 	p.segs = push(p.segs, g)

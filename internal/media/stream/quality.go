@@ -31,6 +31,7 @@ func (p *Projection) Aim(now clock.Time, q Quality) {
 	was := p.aim
 	p.aim, p.aimed = q, true
 	if q == Nothing {
+		p.abandon()
 		p.stop()
 		return
 	}

@@ -1,0 +1,50 @@
+package bwe
+
+import "time"
+
+const (
+	// cliffGrowth of delay within one run of packets that stand behind each other
+	// is more than a frame at the pacer's rate makes, and more than jitter.
+	cliffGrowth  = 100 * time.Millisecond
+	cliffPackets = 5
+	// cliffShare of the target or more is for the trend to find.
+	cliffShare = 0.5
+	// cliffGap: a link that stalls and goes on delivers in clumps; one that is
+	// slow does so evenly.
+	cliffGap = 3
+)
+
+// cliff sees a capacity that fell to a fraction in the first frame that meets
+// it: its packets come one by one at the new rate. The trend looks at the least
+// delay of each burst, which a frame later only tells of the queue that this one
+// made; with twenty frames a second that is a quarter of a second too late.
+type cliff struct {
+	n         int
+	bytes     int // without the first packet
+	from, til Result
+	gap       time.Duration
+}
+
+// add takes the next packet that arrived, with the least delay known, and
+// returns the rate of the run that it ends, 0 while there is none to speak of.
+func (k *cliff) add(r *Result, base time.Duration) Rate {
+	if k.n > 0 && r.At < k.til.At {
+		return 0 // overtaken
+	}
+	// Behind another in the queue: it left before that one can have arrived.
+	if k.n == 0 || k.til.At-time.Duration(r.Sent) <= base {
+		*k = cliff{n: 1, from: *r, til: *r}
+		return 0
+	}
+	k.n++
+	k.bytes += r.Size
+	k.gap = max(k.gap, r.At-k.til.At)
+	k.til = *r
+	span := r.At - k.from.At
+	if k.n < cliffPackets || span-r.Sent.Sub(k.from.Sent) < cliffGrowth || k.gap > span/cliffGap {
+		return 0
+	}
+	return per(k.bytes, span)
+}
+
+func (k *cliff) reset() { *k = cliff{} }
