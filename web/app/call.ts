@@ -12,10 +12,13 @@ import { copyText } from "./clipboard";
 import { open, problemOf, problems, release, tracks, want, wanted, type Input } from "./local";
 import { failed, refused, say } from "./notes";
 import { prefs } from "./prefs";
+import * as security from "./security";
 
 export type Phase = "prejoin" | "joining" | "lobby" | "call" | "over";
 
 export const roomName = decodeName(location.pathname);
+/** The link asks for end-to-end encryption: without it we do not go in. */
+export const wantsSeal = new URLSearchParams(location.search).has("e2ee");
 export const phase = signal<Phase>("prejoin");
 export const roomState = signal<RoomState>("idle");
 export const people = signal<Participant[]>([]);
@@ -40,7 +43,7 @@ export const held = signal("lobby"); // why we wait in the lobby
 export const layout = signal<"grid" | "speaker">(prefs.get("layout") === "speaker" ? "speaker" : "grid");
 export const pinned = signal<string | null>(null);
 export const output = signal(prefs.get("speaker") ?? "");
-export const panel = signal<"people" | "chat" | "settings" | null>(null);
+export const panel = signal<"people" | "chat" | "settings" | "security" | null>(null);
 panel.subscribe((p) => {
   chat.open.value = p === "chat";
   if (p === "chat") chat.read();
@@ -134,10 +137,11 @@ export async function join(name: string): Promise<void> {
     over(failed(err));
     return;
   }
-  room = new Room({ room: roomName, name, token, as: token ? (storedInvite(roomName) ?? "owner").slice(-12) : "", simulcast: new URLSearchParams(location.search).has("simulcast"), relayOnly: hidden.value });
+  room = new Room({ room: roomName, name, token, as: token ? (storedInvite(roomName) ?? "owner").slice(-12) : "", simulcast: new URLSearchParams(location.search).has("simulcast"), relayOnly: hidden.value, e2ee: wantsSeal ? "require" : "allow" });
   listen(room);
   control.follow(room);
   chat.follow(room);
+  security.follow(room);
   const have: Partial<Record<Source, MediaStreamTrack>> = {};
   const muted: Partial<Record<Source, boolean>> = {};
   for (const input of ["microphone", "camera"] as const) {
@@ -349,7 +353,7 @@ export async function answerAsk(track: string, source: Source, yes: boolean): Pr
 
 /** The link to send: with an invitation where the room needs one and we may make it. */
 export async function copyLink(role?: Role): Promise<void> {
-  let link = location.origin + location.pathname;
+  let link = location.origin + location.pathname + (wantsSeal || security.seal.value ? "?e2ee" : "");
   if (token) {
     try {
       const made = await invite(token, roomName, role);

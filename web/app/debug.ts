@@ -50,6 +50,12 @@ Object.defineProperty(window, "__parley", {
       const f = currentRoom()?.flow;
       return f ? { manner: f.leg.manner, topology: f.leg.topology, path: f.currentPath(), server: f.server?.pc.connectionState ?? null, peers: f.links.map((l) => l.pc.connectionState), remote: [...f.remote.keys()] } : null;
     },
+    /** End-to-end encryption: the safety number, our key's place, the members' keys, and frames so far; null where there is none. */
+    seal: async () => {
+      const room = currentRoom();
+      const s = room?.seal.sealing;
+      return s ? { number: s.number, place: s.place, self: s.self, members: s.members, counts: await s.counts(), states: [...room!.remote.values()].map((x) => ({ track: x.id, kind: x.media.kind, state: room!.seal.stateOf(x) })) } : null;
+    },
     state: () => ({ phase: phase.value, room: roomState.value, connection: connection.value }),
     document: () => structuredClone(currentRoom()?.info ?? null),
   }),

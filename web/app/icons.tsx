@@ -44,6 +44,8 @@ export const Hand = () => <Icon><path d="M8 13V6.200a1.400 1.400 0 0 1 2.800 0V1
 export const ChatIcon = () => <Icon><path d="M4 6.500A2.500 2.500 0 0 1 6.500 4h11A2.500 2.500 0 0 1 20 6.500v7a2.500 2.500 0 0 1-2.500 2.500H11l-4.500 4v-4A2.500 2.500 0 0 1 4 13.500zM8 8.700h8M8 11.800h5" /></Icon>;
 export const Lock = () => <Icon><rect x="5" y="10.500" width="14" height="9.500" rx="2.200" /><path d="M8 10.500V7.500a4 4 0 0 1 8 0v3" /></Icon>;
 export const Unlock = () => <Icon><rect x="5" y="10.500" width="14" height="9.500" rx="2.200" /><path d="M8 10.500V7.500a4 4 0 0 1 7.600-1.700" /></Icon>;
+export const Sealed = () => <Icon><path d="M12 3l7.500 2.600v5.400c0 4.700-3 8.200-7.500 10-4.500-1.800-7.500-5.300-7.500-10V5.600z" /><rect x="8.800" y="10.800" width="6.400" height="5.200" rx="1.200" /><path d="M10 10.800V9.300a2 2 0 0 1 4 0v1.500" /></Icon>;
+export const Unsealed = () => <Icon><path d="M12 3l7.500 2.600v5.400c0 4.700-3 8.200-7.500 10-4.500-1.800-7.500-5.300-7.500-10V5.600zM12 8v4.500M12 15.800v.1" /></Icon>;
 export const Rooms = () => <Icon><path d="M4 4.500h6.500V11H4zM13.500 4.500H20V11h-6.500zM4 13.500h6.500V20H4zM13.500 16.700H20M17 13.500l3.200 3.200-3.200 3.200" /></Icon>;
 export const Dots = () => <Icon><circle cx="6" cy="12" r=".9" /><circle cx="12" cy="12" r=".9" /><circle cx="18" cy="12" r=".9" /></Icon>;
 export const Devices = () => <Icon><rect x="3" y="5" width="12.500" height="9" rx="1.500" /><path d="M6 18h6.500" /><rect x="15" y="9" width="6" height="10.500" rx="1.500" /></Icon>;

@@ -2,6 +2,7 @@ import { render } from "preact";
 import * as call from "./call";
 import "./style.css";
 import "./control.css";
+import "./security.css";
 import "./debug";
 import { Home, NotFound, RoomPage } from "./pages";
 

@@ -27,7 +27,7 @@ export function MeetingTools() {
           </button>
         )}
         {rooms && control.breakout.value === null && <button type="button" class="tool" onClick={() => (breakoutsOpen.value = true)}><Rooms /> {t("breakouts")}</button>}
-        {control.can("recording.start") && <button type="button" class="tool" onClick={() => void control.toggleRecording()}>{t(control.recording.value ? "stopRecording" : "startRecording")}</button>}
+        {control.can("recording.start") && !control.policy.value.e2ee && <button type="button" class="tool" onClick={() => void control.toggleRecording()}>{t(control.recording.value ? "stopRecording" : "startRecording")}</button>}
         {moderates && control.ending.value === null && <button type="button" class="tool danger" onClick={end}>{t("endForAll")}</button>}
       </div>
       {moderates && <LobbySwitch />}

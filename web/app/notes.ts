@@ -46,7 +46,7 @@ export function failed(err: unknown): ParleyError {
   return err instanceof ParleyError ? err : new ParleyError({ code: 500, reason: "failed", message: String(err) });
 }
 
-const words: Record<string, Key> = { "focus-muted": "stillBlocked", "not-implemented": "notYet", "too-large": "chatTooLong" };
+const words: Record<string, Key> = { "focus-muted": "stillBlocked", "not-implemented": "notYet", "too-large": "chatTooLong", "e2ee-required": "e2eeCannot", "e2ee-fixed": "e2eeFixed" };
 
 /** Says that a command was refused. */
 export function refused(err: unknown): void {

@@ -6,6 +6,7 @@ import * as control from "./control";
 import { t } from "./i18n";
 import { Door, Lock } from "./icons";
 import { notes, question } from "./notes";
+import { seal, SealBadge } from "./security";
 
 /** Short lines, spoken by screen readers as they come. */
 export function Notes() {
@@ -93,9 +94,10 @@ function Countdown() {
 
 /** Marks on the stage that hold for the whole meeting. */
 export function Badges() {
-  if (!control.recording.value && !control.locked.value) return null;
+  if (!control.recording.value && !control.locked.value && !seal.value) return null;
   return (
     <div class="badges">
+      <SealBadge />
       {control.recording.value && <span class="badge rec" role="status"><i aria-hidden="true" />{t("recording")}</span>}
       {control.locked.value && <span class="badge" role="img" aria-label={t("lockedMark")} title={t("lockedMark")}><Lock /></span>}
     </div>

@@ -10,6 +10,7 @@ import { Calendar, Dots, Link, Plus } from "./icons";
 import { roomName, slug } from "./layout";
 import { ask, failed, refused, say } from "./notes";
 import { Page } from "./page";
+import { SealChoice } from "./security";
 
 const list = signal<Definition[] | null>(null);
 /** The meeting whose further actions are shown; it stays open when the row moves to another section. */
@@ -57,7 +58,8 @@ async function act(fn: () => Promise<unknown>, done?: Key): Promise<boolean> {
   }
 }
 
-const linkTo = (uri: string) => `${location.origin}/r/${encodeURIComponent(uri)}`;
+const pathOf = (d: Pick<Definition, "uri" | "policy">) => `/r/${encodeURIComponent(d.uri)}${d.policy?.e2ee ? "?e2ee" : ""}`;
+const linkTo = (d: Definition) => location.origin + pathOf(d);
 const nameOf = (d: Definition) => d.title || d.uri;
 
 /** The page for one who holds an owner's token. */
@@ -138,13 +140,13 @@ function Meeting({ meeting: d }: { meeting: Definition }) {
       {d.state === "ended" ? (
         <button type="button" class="small primary" onClick={() => void act(() => api.reopen(d.uri), "reopened")}>{t("reopen")}</button>
       ) : (
-        <a class="small primary" href={`/r/${encodeURIComponent(d.uri)}`}>{t("openMeeting")}</a>
+        <a class="small primary" href={pathOf(d)}>{t("openMeeting")}</a>
       )}
-      <button type="button" class="small secondary" onClick={() => void copyText(linkTo(d.uri))}><Link /> {t("copyLink")}</button>
+      <button type="button" class="small secondary" onClick={() => void copyText(linkTo(d))}><Link /> {t("copyLink")}</button>
       <button type="button" class="plain more" aria-label={t("moreActions", { name })} aria-expanded={open} onClick={() => setOpen(!open)}><Dots /></button>
       {open && (
         <div class="extra">
-          {d.state !== "ended" && <Invite uri={d.uri} />}
+          {d.state !== "ended" && <Invite meeting={d} />}
           {d.state === "active" && <button type="button" class="tool" onClick={() => void act(() => api.command(d.uri, "conference.end"))}>{t("endMeeting")}</button>}
           <button type="button" class="tool danger" onClick={remove}>{t("deleteMeeting")}</button>
         </div>
@@ -155,12 +157,12 @@ function Meeting({ meeting: d }: { meeting: Definition }) {
 
 const roles: Role[] = ["presenter", "attendee", "observer", "moderator"];
 
-function Invite({ uri }: { uri: string }) {
+function Invite({ meeting: d }: { meeting: Definition }) {
   const [role, setRole] = useState<Role>("presenter");
   const copy = async () => {
     try {
-      const made = await invite(token, uri, role);
-      await copyText(`${linkTo(uri)}#invite=${encodeURIComponent(made.invite)}`, "inviteCopied");
+      const made = await invite(token, d.uri, role);
+      await copyText(`${linkTo(d)}#invite=${encodeURIComponent(made.invite)}`, "inviteCopied");
     } catch (err) {
       trouble(err);
     }
@@ -191,10 +193,11 @@ function NewMeeting({ done }: { done: () => void }) {
   const [starts, setStarts] = useState("");
   const [ends, setEnds] = useState("");
   const [withLobby, setLobby] = useState(false);
+  const [sealed, seal] = useState(false);
   const create = async (e: Event) => {
     e.preventDefault();
     const uri = slug(title) || roomName();
-    const conf = { uri, title: title.trim() || undefined, startsAt: instant(starts), endsAt: instant(ends), policy: withLobby ? { lobby: true } : undefined };
+    const conf = { uri, title: title.trim() || undefined, startsAt: instant(starts), endsAt: instant(ends), policy: { lobby: withLobby || undefined, e2ee: sealed || undefined } };
     if (await act(() => api.create(conf), "created")) done();
   };
   return (
@@ -218,6 +221,7 @@ function NewMeeting({ done }: { done: () => void }) {
           <input type="checkbox" checked={withLobby} onChange={(e) => setLobby(e.currentTarget.checked)} />
           {t("useLobby")}
         </label>
+        <SealChoice on={sealed} set={seal} />
         <div class="actions">
           <button type="submit" class="primary"><Calendar /> {t(starts ? "schedule" : "createMeeting")}</button>
         </div>

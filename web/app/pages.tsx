@@ -1,14 +1,14 @@
 // The pages: start, preview, call, and the end of it.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { meter } from "../sdk";
+import { e2eeSupported, meter } from "../sdk";
 import { Breakouts } from "./breakouts";
 import * as call from "./call";
 import { ChatPanel } from "./chat-panel";
 import { copyText } from "./clipboard";
 import { CamControl, Controls, MicControl } from "./controls";
 import { t, type Key } from "./i18n";
-import { Link } from "./icons";
+import { Link, Sealed } from "./icons";
 import { roomName, slug } from "./layout";
 import { InLobby, Knock } from "./lobby";
 import { problems, tracks } from "./local";
@@ -18,6 +18,7 @@ import { Page } from "./page";
 import { DeviceChoice, HideAddress, SettingsPanel } from "./panels";
 import { PeoplePanel } from "./people";
 import { prefs } from "./prefs";
+import { SealChoice, SecurityPanel } from "./security";
 import { Stage } from "./stage";
 import { Video } from "./tile";
 
@@ -30,7 +31,8 @@ export function Home() {
 function Start() {
   const [name, setName] = useState("");
   const [suggested] = useState(() => roomName());
-  const target = `/r/${encodeURIComponent(slug(name) || suggested)}`;
+  const [sealed, seal] = useState(false);
+  const target = `/r/${encodeURIComponent(slug(name) || suggested)}${sealed ? "?e2ee" : ""}`;
   const copy = async () => {
     await copyText(location.origin + target);
   };
@@ -44,6 +46,7 @@ function Start() {
             <span>{t("roomName")}</span>
             <input value={name} placeholder={suggested} maxLength={64} autocomplete="off" spellcheck={false} autofocus onInput={(e) => setName(e.currentTarget.value)} />
           </label>
+          <SealChoice on={sealed} set={seal} />
           <div class="actions">
             <button type="submit" class="primary">{t("startMeeting")}</button>
             <button type="button" class="secondary" onClick={() => void copy()}>
@@ -87,6 +90,7 @@ export function RoomPage() {
 function Prejoin() {
   const [name, setName] = useState(prefs.get("name") ?? "");
   const joining = call.phase.value === "joining";
+  const cannot = call.wantsSeal && !e2eeSupported();
   const submit = (e: Event) => {
     e.preventDefault();
     prefs.set("name", name.trim());
@@ -106,6 +110,7 @@ function Prejoin() {
           <p class="eyebrow">{t("theRoom")}</p>
           <h1 class="room-name">{call.roomName}</h1>
           {call.waiting.value !== null && <p class="hint">{call.waiting.value > 0 ? t("inRoom", { n: call.waiting.value }) : t("nobodyYet")}</p>}
+          {call.wantsSeal && <p class="hint sealed-hint"><Sealed /> {t("e2eeWanted")}</p>}
           <label class="field">
             <span>{t("yourName")}</span>
             <input value={name} placeholder={t("guest")} maxLength={80} autocomplete="name" onInput={(e) => setName(e.currentTarget.value)} />
@@ -113,8 +118,9 @@ function Prejoin() {
           <DeviceChoice level={<Level />} />
           <HideAddress />
           <Problems />
+          {cannot && <div class="problems" role="alert"><p>{t("e2eeUnsupported")}</p></div>}
           <div class="actions">
-            <button type="submit" class="primary" disabled={joining} aria-label={t("join")}>{t(joining ? "joining" : "join")}</button>
+            <button type="submit" class="primary" disabled={joining || cannot} aria-label={t("join")}>{t(joining ? "joining" : "join")}</button>
             <button type="button" class="secondary" onClick={() => void call.copyLink()}>
               <Link /> {t("copyLink")}
             </button>
@@ -166,6 +172,7 @@ function Call() {
       {call.panel.value === "people" && <PeoplePanel />}
       {call.panel.value === "chat" && <ChatPanel />}
       {call.panel.value === "settings" && <SettingsPanel />}
+      {call.panel.value === "security" && <SecurityPanel />}
       <div class="cards">
         <Asks />
         <Knock />
@@ -182,6 +189,7 @@ const endings: Record<string, Key> = {
   left: "endLeft", replaced: "endReplaced", duplicate: "endReplaced", ended: "endEnded", gone: "endEnded", shutdown: "endShutdown", stopping: "endShutdown",
   draining: "endShutdown", unauthenticated: "endAuth", locked: "endLocked", full: "endFull", forbidden: "endForbidden", banned: "endBanned",
   expelled: "endExpelled", declined: "endRejected", cancelled: "endLeft", timeout: "endUnreachable",
+  "e2ee-required": "endE2ee", "e2ee-unsupported": "endE2ee", "e2ee-missing": "endE2eeMissing",
 };
 
 function Over() {
@@ -192,6 +200,8 @@ function Over() {
       <section class="card end">
         <h1>{t(key)}</h1>
         {key === "endAuth" && <p class="hint">{t("endAuthHint")}</p>}
+        {key === "endE2ee" && <p class="hint">{t("e2eeUnsupported")}</p>}
+        {key === "endE2eeMissing" && <p class="hint">{t("endE2eeMissingHint")}</p>}
         {key === "endFailed" && <p class="hint">{e?.message} ({e?.code})</p>}
         <div class="actions">
           <button type="button" class="primary" onClick={call.again}>{t("back")}</button>

@@ -7,6 +7,7 @@ import { t, type Key } from "./i18n";
 import { Bars, MicOff, Pin } from "./icons";
 import { hue, initials } from "./layout";
 import { DeviceMarks, HandMark, isHeard } from "./people";
+import { SealCover, SealMark } from "./security";
 import { PathLine } from "./topology";
 
 /** What a tile shows: somebody's camera or screen. */
@@ -127,8 +128,10 @@ function SharedTile({ shown, large }: { shown: ShownShared; large?: boolean }) {
   return (
     <figure class={`tile shared${large ? " large" : ""}`} data-kind={shown.kind} data-user={shown.owner?.user} aria-label={name}>
       <Video track={shown.track} fit />
+      <SealCover shown={shown} />
       {shown.kind === "slot" && (
         <figcaption class="caption">
+          <SealMark shown={shown} />
           <span class="name">{name}</span>
         </figcaption>
       )}
@@ -167,6 +170,7 @@ function PersonTile({ shown, large }: { shown: ShownPerson; large?: boolean }) {
   return (
     <figure class={classes.filter(Boolean).join(" ")} data-user={person.user} data-kind={kind} data-self={owner.self} aria-label={label}>
       {video ? <Video track={video} mirror={person.self && !screen} fit={screen} /> : <Avatar person={person} />}
+      <SealCover shown={shown} />
       <figcaption class="caption">
         {!screen && !isHeard(owner) && (
           <span class="muted-mark" role="img" aria-label={t("mutedMark")}>
@@ -174,6 +178,7 @@ function PersonTile({ shown, large }: { shown: ShownPerson; large?: boolean }) {
           </span>
         )}
         {!screen && <HandMark rank={owner.hand} />}
+        <SealMark shown={shown} />
         <span class="name">{label}</span>
         {!screen && <DeviceMarks person={owner} />}
         {!person.reachable && <span class="away-mark">{t("away")}</span>}

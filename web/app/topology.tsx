@@ -11,6 +11,9 @@ import { ask, refused } from "./notes";
 /** What the standards advise against (RFC 7667, RFC 8834): chosen only after a question. */
 const discouraged = new Set<string>(["relay", "video-switching-mcu", "asymmetric"]);
 
+/** What a server without keys can do. */
+const blind = new Set<string>(["auto", "sfu", "switch"]);
+
 const names: Record<string, Key> = {
   auto: "topoAuto", sfu: "topoSfu", mesh: "topoMesh", mixer: "topoMixer", switch: "topoSwitch", hybrid: "topoHybrid", translator: "topoTranslator",
   "rtcp-terminating-mcu": "topoTerminating", multicast: "topoMulticast", relay: "topoRelay", "video-switching-mcu": "topoVideoSwitching", asymmetric: "topoAsymmetric",
@@ -77,7 +80,7 @@ function Choice({ now, scope, title, none }: { now: string; scope: Scope; title:
         <span>{title}</span>
         <select aria-label={title} aria-describedby={id} value={shown} onChange={(e) => (void set(e.currentTarget.value), (e.currentTarget.value = shown))}>
           {none !== undefined && <option value="">{none}</option>}
-          {topologies.map((x) => (
+          {topologies.filter((x) => x === shown || !control.policy.value.e2ee || blind.has(x)).map((x) => (
             <option key={x} value={x}>{label(x)}</option>
           ))}
         </select>
