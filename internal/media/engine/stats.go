@@ -229,7 +229,7 @@ func (x *subscription) outStats(now clock.Time) plane.StreamOut {
 		x.shown(now, src, q, &s)
 	}
 	if s.State != statePaused && s.State != stateHeld && s.State != stateIdle {
-		s.Score = quality.Round(x.score(&s))
+		s.Score = quality.Round(x.score(now, &s))
 	}
 	return s
 }
@@ -288,9 +288,9 @@ func anyLive(now clock.Time, src *stream.Source) bool {
 	return false
 }
 
-func (x *subscription) score(s *plane.StreamOut) float64 {
+func (x *subscription) score(now clock.Time, s *plane.StreamOut) float64 {
 	if s.Kind == plane.Audio {
-		return quality.Audio{Codec: s.Codec, Loss: s.FractionLost, RTT: s.RTT, Jitter: s.Jitter}.Score()
+		return quality.Audio{Codec: s.Codec, Loss: s.FractionLost, RTT: s.RTT, Jitter: s.Jitter, RED: x.proj.Tally.Repeats(now)}.Score()
 	}
 	return quality.Video{Codec: s.Codec, Bitrate: s.Bitrate, Width: s.Width, Height: s.Height, WantWidth: s.WantWidth,
 		WantHeight: s.WantHeight, FPS: s.FPS, Loss: s.FractionLost, Frozen: x.gauge.standing, RTT: s.RTT, Jitter: s.Jitter,

@@ -24,6 +24,13 @@ type Tally struct {
 	at    clock.Time    // the last picture began; zero: none since it was stopped
 	mean  time.Duration // between pictures
 	shown Quality
+
+	repeated clock.Time // a packet with redundancy left (RFC 2198)
+}
+
+// Repeats reports whether packets repeat those before them at present.
+func (y *Tally) Repeats(now clock.Time) bool {
+	return y.repeated != 0 && now.Sub(y.repeated) < time.Second
 }
 
 // frozenFor is how much longer than usual a picture must stand to be a freeze:
