@@ -415,6 +415,7 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 	from := in.Hdr.PayloadOff
 	if extra > 0 {
 		n += e.red.put(b[n:], in.Hdr.TS)
+		p.Tally.repeated = now
 	}
 	if g.pic != 0 || g.tl0 != 0 {
 		var d payload.Picture
