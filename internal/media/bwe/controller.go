@@ -54,6 +54,7 @@ type Controller struct {
 	contest contest
 	cliff   cliff
 	fallen  Rate // what a cliff left, of the feedback at hand
+	anew    bool // it tells of a loss since the last cut
 	results []Result
 
 	remb    Rate // 0: none
@@ -221,7 +222,7 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	if c.fallen > 0 {
 		in.use, in.acked, in.ackedFast, in.limited = over, c.fallen, c.fallen, false
 	}
-	full := lost && c.queue > fullQueue && c.loss.recent > fullLoss
+	full := c.anew && c.queue > fullQueue && c.loss.recent > fullLoss
 	again := now.Sub(c.aimd.cutAt) > fullEvery
 	if marked || full && (again || c.loss.recent > c.loss.own+fullLoss) {
 		in.use = over
@@ -267,7 +268,7 @@ func (c *Controller) passed(span time.Duration) Rate {
 func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost, marked bool) {
 	var least, rtt, sum, n time.Duration
 	timed := false
-	c.fallen = 0
+	c.fallen, c.anew = 0, false
 	for i := range results {
 		r := &results[i]
 		if r.Untold {
@@ -277,6 +278,7 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 		c.loss.add(r)
 		if !r.Received {
 			lost = true
+			c.anew = c.anew || c.aimd.cutAt.IsZero() || r.Sent >= c.aimd.cutAt
 			continue
 		}
 		marked = marked || r.CE
