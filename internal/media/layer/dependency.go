@@ -257,8 +257,9 @@ func (d *Dependency) place() {
 	}
 }
 
-// Restrict writes descriptor b to dst with active decode targets that need no
-// layer above (s, t) and returns its length; 0 if that cannot be done. d is the
+// Restrict writes descriptor b to dst with those of the active decode targets
+// that need no layer above (s, t) and returns its length; 0 if b shall stay as it
+// is, because its structure says the same or for want of such targets. d is the
 // reader of the encoding: a descriptor without a structure means its latest.
 func (d *Dependency) Restrict(dst, b []byte, s, t int8) int {
 	if len(b) < mandatory || len(b) > 255 {
@@ -278,9 +279,11 @@ func (d *Dependency) Restrict(dst, b []byte, s, t int8) int {
 	if h.active {
 		mask = h.targets
 	}
-	if mask &= x.within(s, t); mask == 0 {
+	served := mask & x.within(s, t)
+	if served == 0 || (h.structure && served == mask) {
 		return 0
 	}
+	mask = served
 	if len(b) == mandatory {
 		h.at, h.after = 8*mandatory+5, 8*mandatory+5
 	}

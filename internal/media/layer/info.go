@@ -34,6 +34,29 @@ type Info struct {
 	Flags Flags
 }
 
+// Gain returns the points that can be decoded from this frame on, if those of
+// intact can be up to it. Of frames with exact references the caller knows
+// better: whether all that they need was sent.
+//
+// VP8: a frame with Y needs the lowest layer only (RFC 7741, section 4.2), but the
+// layers between must go on as well. VP9: after a frame with U, higher temporal
+// layers need no earlier frame above its own (RFC 9628, section 4.2).
+func (i *Info) Gain(intact uint32) uint32 {
+	switch {
+	case i.Flags&Key != 0:
+		return i.Switch
+	case i.Switch == 0:
+		return 0
+	case i.Flags&Sync != 0:
+		if i.Temporal == 0 || intact&Point(0, i.Temporal-1) != 0 {
+			return i.Switch
+		}
+		return 0
+	}
+	rows := intact >> (i.Temporal % MaxTemporal) & eachSpatial
+	return rows * 0xff & i.Switch
+}
+
 // Has reports whether all these flags are set.
 func (i *Info) Has(f Flags) bool { return i.Flags&f == f }
 

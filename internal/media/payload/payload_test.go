@@ -61,7 +61,7 @@ func TestPicturePutKeepsForm(t *testing.T) {
 			t.Fatalf("% x: %+v", c.src, d)
 		}
 		dst := make([]byte, len(c.src))
-		n := d.Put(dst, c.src, 0x1234, 200)
+		n := d.Put(dst, c.src, 0x1234, 200, 0)
 		copy(dst[n:], c.src[n:])
 		if !ParsePicture(c.codec, dst, &e) || e.Len != d.Len || e.Long != d.Long || e.HasTL0 != d.HasTL0 {
 			t.Fatalf("% x -> % x", c.src, dst)
@@ -87,7 +87,7 @@ func FuzzKeyframe(f *testing.F) {
 			if int(d.Len) >= len(b) {
 				t.Fatal("descriptor takes the whole payload")
 			}
-			d.Put(make([]byte, 8), b, 1, 2)
+			d.Put(make([]byte, 8), b, 1, 2, 3)
 		}
 	})
 }

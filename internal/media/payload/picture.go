@@ -8,12 +8,15 @@ import "encoding/binary"
 type Picture struct {
 	ID         uint16
 	TL0PICIDX  uint8
-	Long       bool // the id has 15 bits
+	KEYIDX     uint8 // VP8, five bits
+	Long       bool  // the id has 15 bits
 	HasID      bool
 	HasTL0     bool
+	HasKEYIDX  bool
 	Start      bool  // VP8: first packet of the first partition
 	Len        uint8 // bytes up to the end of the ids (VP8: of the descriptor)
 	idAt, tlAt uint8
+	keyAt      uint8
 }
 
 // ParsePicture reads the descriptor; false for other codecs and when the
@@ -45,6 +48,12 @@ func (d *Picture) parseVP8(b []byte) bool {
 			return false
 		}
 		if x&0x30 != 0 {
+			if n >= len(b) {
+				return false
+			}
+			if x&0x10 != 0 {
+				d.HasKEYIDX, d.keyAt, d.KEYIDX = true, uint8(n), b[n]&keyMask
+			}
 			n++
 		}
 	}
@@ -97,7 +106,7 @@ func (d *Picture) tl0(b []byte, n *int) bool {
 
 // Put writes the first Len bytes of src (parsed as d) to dst with other ids of
 // the same form, and returns Len.
-func (d *Picture) Put(dst, src []byte, id uint16, tl0 uint8) int {
+func (d *Picture) Put(dst, src []byte, id uint16, tl0, keyidx uint8) int {
 	copy(dst, src[:d.Len])
 	switch {
 	case d.HasID && d.Long:
@@ -108,8 +117,13 @@ func (d *Picture) Put(dst, src []byte, id uint16, tl0 uint8) int {
 	if d.HasTL0 {
 		dst[d.tlAt] = tl0
 	}
+	if d.HasKEYIDX {
+		dst[d.keyAt] = src[d.keyAt]&^keyMask | keyidx&keyMask
+	}
 	return int(d.Len)
 }
+
+const keyMask = 0x1f
 
 func vp8Keyframe(b []byte) bool {
 	var d Picture

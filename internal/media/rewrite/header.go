@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"parley/internal/media/graph"
+	"parley/internal/media/layer"
 	"parley/internal/media/plane"
 	"parley/internal/media/rtp"
 )
@@ -14,13 +15,22 @@ type Hop struct {
 	TWSeq   uint16 // transport-wide number
 	AbsSend uint32 // 24 bits
 	Frames  uint16 // added to the dependency descriptor's frame number
+	// Dependency, unless nil, is the reader of the dependency descriptors; the
+	// packet's tells then that targets up to a spatial and temporal layer are served.
+	Dependency        *layer.Dependency
+	Spatial, Temporal int8
 }
 
 // Header writes the header of p as f and hop want it and returns its length.
 // used tells whether the transport-wide number was written.
 func (m *Map) Header(b []byte, f *rtp.Fields, hop *Hop, p *graph.Packet) (n int, used bool) {
 	var w rtp.Writer
-	w.Begin(b, f, p.Hdr.TwoByte() || m.Dst[plane.ExtMID] > 14 || m.Dst[plane.ExtTransportCC] > 14)
+	var served []byte // the descriptor in place of the packet's
+	if hop.Dependency != nil {
+		var space [maxDescriptor]byte
+		served = m.serve(space[:], hop, p)
+	}
+	w.Begin(b, f, p.Hdr.TwoByte() || len(served) > maxShort || m.Dst[plane.ExtMID] > 14 || m.Dst[plane.ExtTransportCC] > 14)
 	if id := m.Dst[plane.ExtTransportCC]; id != 0 {
 		if s := w.Space(id, 2); s != nil {
 			binary.BigEndian.PutUint16(s, hop.TWSeq)
@@ -37,6 +47,9 @@ func (m *Map) Header(b []byte, f *rtp.Fields, hop *Hop, p *graph.Packet) (n int,
 			if it.ID >= maxExtID {
 				continue
 			}
+			if it.ID == m.dep && served != nil {
+				it.Data = served
+			}
 			s := w.Space(m.exts[it.ID], len(it.Data))
 			copy(s, it.Data)
 			if hop.Frames != 0 && it.ID == m.dep && len(s) >= 3 {
@@ -50,6 +63,24 @@ func (m *Map) Header(b []byte, f *rtp.Fields, hop *Hop, p *graph.Packet) (n int,
 		}
 	}
 	return w.End(), used
+}
+
+const (
+	maxDescriptor = 255 // bytes of an element (RFC 8285, section 4.3)
+	maxShort      = 16  // in the one-byte form
+)
+
+// serve writes the packet's dependency descriptor with the decode targets that
+// are served; nil if it stays as it is.
+func (m *Map) serve(space []byte, hop *Hop, p *graph.Packet) []byte {
+	d, ok := p.Hdr.Ext(p.Buf.B[:], m.dep)
+	if !ok {
+		return nil
+	}
+	if n := hop.Dependency.Restrict(space, d, hop.Spatial, hop.Temporal); n > 0 {
+		return space[:n]
+	}
+	return nil
 }
 
 // AbsSendTime converts a 64-bit NTP time to the 24-bit 6.18 fixed point form.

@@ -75,7 +75,7 @@ func (e *Egress) steer(now clock.Time) clock.Time {
 
 // admit asks whether a media packet may leave now; if not it is sent later,
 // from the history, by [Egress.Tick]. Sound never waits.
-func (e *Egress) admit(now clock.Time, p *Projection, in *graph.Packet, g *segment) bool {
+func (e *Egress) admit(now clock.Time, p *Projection, in *graph.Packet, g *segment, num int64) bool {
 	c := e.cong
 	if c == nil || !g.src.Video() || !c.known && !c.probing {
 		return true
@@ -86,7 +86,7 @@ func (e *Egress) admit(now clock.Time, p *Projection, in *graph.Packet, g *segme
 	if c.queue.n == 0 && c.again.n == 0 && !c.probing && c.has(now) {
 		return true
 	}
-	w := waiting{p: p, num: in.ExtSeq + g.delta, at: now, size: int32(in.Buf.N + sealed),
+	w := waiting{p: p, num: num, at: now, size: int32(in.Buf.N + sealed),
 		key: p.pacing.keyed && p.pacing.keyTS == in.Hdr.TS+g.ts}
 	switch {
 	case !c.queue.push(w, mediaLane) || c.pace.Drain(c.queue.bytes) > flush:
@@ -165,7 +165,7 @@ func (e *Egress) depart(now clock.Time, w waiting, out *graph.Batch) bool {
 	if !ok {
 		return false
 	}
-	p.leave(now, in, g, pt, codec, out)
+	p.leave(now, in, g, w.num, pt, codec, out)
 	return true
 }
 
@@ -178,7 +178,7 @@ func (p *Projection) recall(num int64) (*segment, *graph.Packet) {
 	if g == nil || g.src.Info == nil {
 		return nil, nil
 	}
-	return g, g.hist.Get(num - g.delta)
+	return g, g.recall(num)
 }
 
 // repair answers a NACK when there is room for it.

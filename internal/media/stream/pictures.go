@@ -15,6 +15,7 @@ type pictureIDs struct {
 	pic      uint16
 	frame    uint16
 	tl0      uint8
+	key      uint8
 }
 
 // read takes the counters of a source's packet, without offsets.
@@ -27,6 +28,7 @@ func (x *pictureIDs) read(p *graph.Packet, s *Source) {
 	x.codec = s.codec(p.Hdr.PayloadType)
 	if payload.ParsePicture(x.codec, p.Payload(), &d) {
 		x.hasIDs, x.pic, x.tl0 = true, d.ID, d.TL0PICIDX
+		x.key = d.KEYIDX
 	}
 	x.frame, x.hasFrame = s.frameNumber(p)
 }
@@ -39,7 +41,7 @@ func (x *pictureIDs) align(in *graph.Packet, g *segment) {
 		return
 	}
 	if x.hasIDs && y.hasIDs {
-		g.pic, g.tl0 = x.pic+1-y.pic, x.tl0+1-y.tl0
+		g.pic, g.tl0, g.keyidx = x.pic+1-y.pic, x.tl0+1-y.tl0, x.key+1-y.key
 	}
 	if x.hasFrame && y.hasFrame {
 		g.frames = x.frame + 1 - y.frame
@@ -52,14 +54,24 @@ func (p *Projection) note() {
 		return
 	}
 	g := &p.segs[len(p.segs)-1]
-	for back := range int64(8) { // the very last may be padding, or lost
-		if last := g.hist.Get(g.last - back); last != nil && !empty(last) {
-			p.ids.read(last, g.src)
-			p.ids.pic, p.ids.tl0, p.ids.frame = p.ids.pic+g.pic, p.ids.tl0+g.tl0, p.ids.frame+g.frames
-			return
+	for num := g.next() - 1; num >= max(g.out, g.next()-noteBack); num-- { // the very last may be lost
+		last := g.recall(num)
+		if last == nil || empty(last) {
+			continue
 		}
+		_, pic, _ := g.number(last.ExtSeq)
+		p.ids.read(last, g.src)
+		p.ids.pic, p.ids.tl0, p.ids.key = p.ids.pic+pic, p.ids.tl0+g.tl0, p.ids.key+g.keyidx
+		if p.climb.exact { // frames left out have numbers, too
+			p.ids.frame = p.climb.top
+		}
+		p.ids.frame += g.frames
+		return
 	}
 }
+
+// noteBack is how many numbers it may be back.
+const noteBack = 8
 
 // stop ends what is being forwarded; the next packet begins a new segment.
 func (p *Projection) stop() {

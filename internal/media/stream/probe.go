@@ -99,7 +99,7 @@ func (p *Projection) repeatOne(now clock.Time, size int, out *graph.Batch) bool 
 		if !ok || rtx == 0 {
 			continue
 		}
-		f := rtp.Fields{Marker: in.Hdr.Marker, PayloadType: rtx, Seq: p.rtxSeq, TS: in.Hdr.TS + g.ts, SSRC: p.RTXSSRC}
+		f := rtp.Fields{Marker: g.marker(in), PayloadType: rtx, Seq: p.rtxSeq, TS: in.Hdr.TS + g.ts, SSRC: p.RTXSSRC}
 		p.rtxSeq++
 		p.write(now, in, g, &f, codec, int(uint16(num)), out)
 		return true

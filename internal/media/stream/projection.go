@@ -6,6 +6,7 @@ import (
 	"parley/internal/base/clock"
 	"parley/internal/base/seqnum"
 	"parley/internal/media/graph"
+	"parley/internal/media/layer"
 	"parley/internal/media/payload"
 	"parley/internal/media/plane"
 	"parley/internal/media/rewrite"
@@ -47,6 +48,7 @@ type Projection struct {
 	left    bool       // others are chosen: see Choose
 	held    bool       // the source is faster than Limit and has nothing slower
 	ids     pictureIDs // of the last packet before a stop
+	climb   climb      // in the layers of the encoding
 	aim     Quality    // what the allocator has room for
 	aimed   bool       // it has said so
 	acked   bool       // a report came: the receiver knows the MID
@@ -165,11 +167,14 @@ func (p *Projection) Review(now clock.Time) {
 	if p.held {
 		return
 	}
-	if want < 0 || (want == p.layer && p.shows(p.src)) {
+	if want == p.layer && p.shows(p.src) {
 		p.target = -1
+		if p.climb.want = p.wish(); !p.stuck(now) {
+			return
+		}
+	} else if p.target = want; want < 0 {
 		return
 	}
-	p.target = want
 	if now.Sub(p.asked) >= askAgain {
 		p.asked = now
 		p.leg.Env.Up.RequestKeyframe(now, p.src.ID, uint8(want))
@@ -200,43 +205,43 @@ func (p *Projection) Forward(now clock.Time, in *graph.Packet, s *Source, out *g
 	// What the receiver cannot take, padding or a format it lacks, is left out.
 	pt, _, codec, ok := p.table(s).PT(in.Hdr.PayloadType)
 	leave := !ok || empty(in)
-	if int8(in.Layer) != p.layer || !p.shows(s) {
-		if leave || !p.mayStart(now, in, s) {
-			p.late(now, in, s, out)
-			return
-		}
+	switch running := int8(in.Layer) == p.layer && p.shows(s); {
+	case !running && !leave && p.mayStart(now, in, s):
 		p.start(in, s)
-	} else if !p.follow(in, s, leave) {
+	case !running || in.ExtSeq <= p.segs[len(p.segs)-1].last:
 		p.late(now, in, s, out)
 		return
-	}
-	if leave {
+	case !p.follow(in, s, codec, leave):
 		return
 	}
 	g := &p.segs[len(p.segs)-1]
 	p.lastTS, p.lastAt = in.Hdr.TS+g.ts, in.Arrival
-	p.send(now, in, g, pt, codec, out)
+	p.send(now, in, g, in.ExtSeq+g.delta, pt, codec, out)
 }
 
 // empty reports padding alone, a publisher's bandwidth probe.
 func empty(in *graph.Packet) bool { return in.Hdr.PayloadOff == in.Hdr.PayloadEnd }
 
-// follow continues the current segment; false if the packet is not ahead of it.
-func (p *Projection) follow(in *graph.Packet, s *Source, leave bool) bool {
-	g := &p.segs[len(p.segs)-1]
-	switch d := in.ExtSeq - g.last; {
-	case d <= 0:
-		return false
-	case d > bigGap && !leave:
+// follow continues the current segment and reports whether the packet is sent.
+func (p *Projection) follow(in *graph.Packet, s *Source, codec payload.Codec, leave bool) bool {
+	if !leave && in.ExtSeq-p.segs[len(p.segs)-1].last > bigGap {
 		p.start(in, s) // too much to keep numbers for
-	case leave: // but numbers of lost ones before it stay reserved
-		p.next = in.ExtSeq + g.delta
-		p.skip(in, g)
-	default:
-		g.last = in.ExtSeq
-		p.next = in.ExtSeq + g.delta + 1
+		return true
 	}
-	return true
+	picture := false
+	if !leave {
+		sent, fresh := p.choose(in, s)
+		// VP8 counts pictures, and its receivers wait for those that are missing.
+		leave, picture = !sent, fresh && codec == payload.VP8
+	}
+	g := &p.segs[len(p.segs)-1]
+	if leave { // but numbers of lost ones before it stay reserved
+		g.leave(in.ExtSeq, picture)
+	} else {
+		g.take(in.ExtSeq)
+	}
+	p.next = g.next()
+	return !leave
 }
 
 // bigGap is the most numbers kept free for packets that may yet be repaired.
@@ -244,13 +249,21 @@ const bigGap = 1000
 
 // late sends a repaired or reordered packet under the number kept for it.
 func (p *Projection) late(now clock.Time, in *graph.Packet, s *Source, out *graph.Batch) {
-	if !in.Repaired || empty(in) {
+	if !in.Repaired {
 		return
 	}
-	if g := bySource(p.segs, &s.Layers[in.Layer].Hist, in.ExtSeq); g != nil {
-		if pt, _, codec, ok := p.table(s).PT(in.Hdr.PayloadType); ok {
-			p.send(now, in, g, pt, codec, out)
-		}
+	g := bySource(p.segs, &s.Layers[in.Layer].Hist, in.ExtSeq)
+	if g == nil {
+		return
+	}
+	pt, _, codec, ok := p.table(s).PT(in.Hdr.PayloadType)
+	num, _, kept := g.number(in.ExtSeq)
+	switch {
+	case !ok || !kept:
+	case empty(in) || !g.covers(in):
+		p.fill(now, in, g, num, pt, out)
+	default:
+		p.send(now, in, g, num, pt, codec, out)
 	}
 }
 
@@ -275,7 +288,7 @@ func (p *Projection) mayStart(now clock.Time, in *graph.Packet, s *Source) bool 
 func (p *Projection) start(in *graph.Packet, s *Source) {
 	p.note()
 	l := &s.Layers[in.Layer]
-	g := segment{src: s, hist: &l.Hist, layer: in.Layer, gen: l.Gen, last: in.ExtSeq - 1}
+	g := segment{src: s, hist: &l.Hist, layer: in.Layer, gen: l.Gen, from: in.ExtSeq, last: in.ExtSeq}
 	if len(p.segs) == 0 {
 		r := p.leg.Env.Random32()
 		p.next = int64(r&0x7fff) + 1<<16
@@ -286,7 +299,7 @@ func (p *Projection) start(in *graph.Packet, s *Source) {
 			p.next, g.ts = in.ExtSeq, 0
 		}
 	} else if prev := &p.segs[len(p.segs)-1]; prev.hist == g.hist && prev.gen == g.gen {
-		g.ts, g.pic, g.tl0, g.frames = prev.ts, prev.pic, prev.tl0, prev.frames
+		g.ts, g.pic, g.tl0, g.keyidx, g.frames = prev.ts, prev.picture(), prev.tl0, prev.keyidx, prev.frames
 	} else {
 		g.ts = p.align(in, s, prev)
 		p.ids.align(in, &g)
@@ -296,13 +309,13 @@ func (p *Projection) start(in *graph.Packet, s *Source) {
 	}
 	g.out = p.next
 	g.delta = p.next - in.ExtSeq
+	p.layer = int8(in.Layer)
+	p.enter(in, s, &g)
 	p.segs = push(p.segs, g)
 	p.next++
-	p.segs[len(p.segs)-1].last = in.ExtSeq
 	if p.src == s {
 		p.target = -1
 	}
-	p.layer = int8(in.Layer)
 	p.lastTS, p.lastAt = in.Hdr.TS+g.ts, in.Arrival
 	p.leg.Env.ReportSoon(in.Arrival, p.leg.Leg)
 }
@@ -328,19 +341,6 @@ func (p *Projection) carried(s *Source) []plane.Ext {
 	return rewrite.EndToEnd
 }
 
-// skip leaves a number out.
-func (p *Projection) skip(in *graph.Packet, g *segment) {
-	if g.last < g.first() && in.ExtSeq == g.last+1 { // nothing sent in it yet
-		g.delta, g.last = g.delta-1, in.ExtSeq
-		g.out = p.next
-		return
-	}
-	g.last = in.ExtSeq - 1
-	n := *g
-	n.out, n.delta, n.last = p.next, g.delta-1, in.ExtSeq
-	p.segs = push(p.segs, n)
-}
-
 // align finds the timestamp offset that continues the line: by the sender's own
 // clock when two layers of one source have reports, else by arrival.
 func (p *Projection) align(in *graph.Packet, s *Source, prev *segment) uint32 {
@@ -361,16 +361,16 @@ func (p *Projection) align(in *graph.Packet, s *Source, prev *segment) uint32 {
 	return want - in.Hdr.TS
 }
 
-// send writes one packet under its number in segment g.
-func (p *Projection) send(now clock.Time, in *graph.Packet, g *segment, pt uint8, codec payload.Codec, out *graph.Batch) {
-	if p.leg.admit(now, p, in, g) {
-		p.leave(now, in, g, pt, codec, out)
+// send writes one packet of segment g under its number.
+func (p *Projection) send(now clock.Time, in *graph.Packet, g *segment, num int64, pt uint8, codec payload.Codec, out *graph.Batch) {
+	if p.leg.admit(now, p, in, g, num) {
+		p.leave(now, in, g, num, pt, codec, out)
 	}
 }
 
 // leave writes a media packet whose time has come.
-func (p *Projection) leave(now clock.Time, in *graph.Packet, g *segment, pt uint8, codec payload.Codec, out *graph.Batch) {
-	f := rtp.Fields{Marker: in.Hdr.Marker, PayloadType: pt, Seq: uint16(in.ExtSeq + g.delta), TS: in.Hdr.TS + g.ts, SSRC: p.SSRC}
+func (p *Projection) leave(now clock.Time, in *graph.Packet, g *segment, num int64, pt uint8, codec payload.Codec, out *graph.Batch) {
+	f := rtp.Fields{Marker: g.marker(in), PayloadType: pt, Seq: uint16(num), TS: in.Hdr.TS + g.ts, SSRC: p.SSRC}
 	if r := p.m.RED(in.Hdr.PayloadType); r != 0 && p.repeat(now, in, g, pt) {
 		f.PayloadType = r
 	}
@@ -395,6 +395,9 @@ func (p *Projection) table(s *Source) *rewrite.Map {
 func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.Fields, codec payload.Codec, osn int, out *graph.Batch) int {
 	e := p.leg
 	hop := rewrite.Hop{TWSeq: e.twSeq, AbsSend: e.absSend(now), Frames: g.frames}
+	if g.tell && in.Frame.Flags&(layer.Tells|layer.Start) != 0 {
+		g.targets(in, &hop)
+	}
 	if !p.acked {
 		hop.MID = p.sect.MID
 	}
@@ -417,10 +420,11 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 		n += e.red.put(b[n:], in.Hdr.TS)
 		p.Tally.repeated = now
 	}
-	if g.pic != 0 || g.tl0 != 0 {
+	if g.renames() {
 		var d payload.Picture
 		if payload.ParsePicture(codec, in.Payload(), &d) {
-			n += d.Put(b[n:], in.Payload(), d.ID+g.pic, d.TL0PICIDX+g.tl0)
+			_, pic, _ := g.number(in.ExtSeq)
+			n += d.Put(b[n:], in.Payload(), d.ID+pic, d.TL0PICIDX+g.tl0, d.KEYIDX+g.keyidx)
 			from += uint16(d.Len)
 		}
 	}

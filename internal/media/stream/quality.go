@@ -37,7 +37,10 @@ func (p *Projection) Aim(now clock.Time, q Quality) {
 	}
 	if was == Nothing {
 		p.seek(now)
+		return
 	}
+	p.climb.want = p.wish()
+	p.Review(now)
 }
 
 // Showing returns what is being forwarded, Nothing if nothing is.
@@ -45,7 +48,7 @@ func (p *Projection) Showing() Quality {
 	if p.layer < 0 {
 		return Nothing
 	}
-	return Quality{Encoding: p.layer}
+	return Quality{Encoding: p.layer, Spatial: p.climb.shown.s, Temporal: p.climb.shown.t}
 }
 
 // pick is the encoding wanted now: the one aimed at, or the highest live one

@@ -35,8 +35,8 @@ func (p *Projection) Resend(now clock.Time, seq uint16, out *graph.Batch) {
 	if g == nil || num < p.pacing.floor {
 		return
 	}
-	in := g.hist.Get(num - g.delta)
-	if in == nil || g.src.Info == nil || in.Repaired && p.coming(now, in, num) || !p.mayResend(now, num) {
+	in := g.recall(num)
+	if in == nil || !g.covers(in) || g.src.Info == nil || in.Repaired && p.coming(now, in, num) || !p.mayResend(now, num) {
 		return
 	}
 	_, rtx, codec, ok := p.table(g.src).PT(in.Hdr.PayloadType)
@@ -48,7 +48,7 @@ func (p *Projection) Resend(now clock.Time, seq uint16, out *graph.Batch) {
 	} else {
 		p.credit -= size
 	}
-	f := rtp.Fields{Marker: in.Hdr.Marker, PayloadType: rtx, Seq: p.rtxSeq, TS: in.Hdr.TS + g.ts, SSRC: p.RTXSSRC}
+	f := rtp.Fields{Marker: g.marker(in), PayloadType: rtx, Seq: p.rtxSeq, TS: in.Hdr.TS + g.ts, SSRC: p.RTXSSRC}
 	p.rtxSeq++
 	p.write(now, in, g, &f, codec, int(seq), out)
 	p.leg.RTX++
