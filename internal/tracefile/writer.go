@@ -1,5 +1,5 @@
-// Package tracefile keeps the traces of connections: one file each, named by an
-// opaque word, written by one goroutine. It decides nothing about what is in
+// Package tracefile keeps the traces of connections: one file each (two, when it
+// is long), named by an opaque word, written by one goroutine. It decides nothing about what is in
 // them (package trace) and nothing waits for it: what does not fit its queue is
 // dropped and counted, in the file and in [Stats].
 //
@@ -30,10 +30,11 @@ import (
 type Config struct {
 	Dir      string // made if missing
 	Version  string // of the server, for the files' first record
-	MaxBytes int64  // of one file; then it ends. Default 16 MiB: about three hours
+	MaxBytes int64  // of one connection, in two parts of half as much. Default 32 MiB: about six hours
 	MaxFiles int    // in the directory; the oldest goes for a new one. Default 1000
 	MaxOpen  int    // at once; further connections have no trace. Default 500
 	Queue    int    // events that may wait. Default 8192
+	Off      bool   // nothing is traced until [Writer.Switch]
 	Logger   *slog.Logger
 }
 
@@ -48,6 +49,7 @@ type Writer struct {
 	queue   chan item
 	open    map[*sink]*file
 	names   []string // ours in the directory, oldest first
+	on      atomic.Bool
 	opened  atomic.Int64
 	events  atomic.Uint64
 	dropped atomic.Uint64
@@ -67,11 +69,11 @@ type item struct {
 }
 
 // ours matches the names of our files, so that nothing else is ever removed.
-var ours = regexp.MustCompile(`^[0-9a-f]{16}\` + trace.Suffix + `$`)
+var ours = regexp.MustCompile(`^[0-9a-f]{16}(-[0-9]{1,9})?\` + trace.Suffix + `$`)
 
 // New makes the directory and looks what is in it. It writes once Run runs.
 func New(cfg Config) (*Writer, error) {
-	cfg.MaxBytes = or(cfg.MaxBytes, 16<<20)
+	cfg.MaxBytes = or(cfg.MaxBytes, 32<<20)
 	cfg.MaxFiles, cfg.MaxOpen, cfg.Queue = or(cfg.MaxFiles, 1000), or(cfg.MaxOpen, 500), or(cfg.Queue, 8192)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -80,6 +82,7 @@ func New(cfg Config) (*Writer, error) {
 		return nil, fmt.Errorf("directory of traces: %w", err)
 	}
 	w := &Writer{cfg: cfg, queue: make(chan item, cfg.Queue), open: map[*sink]*file{}}
+	w.on.Store(!cfg.Off)
 	list, err := os.ReadDir(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("directory of traces: %w", err)
@@ -110,9 +113,18 @@ func Name(conn ids.Connection) string {
 	return hex.EncodeToString(h[:8])
 }
 
-// Open returns the sink for a new connection's trace; nil when there are too
-// many. The file is made with the first event.
+// Switch turns traces on or off for the sinks to be opened.
+func (w *Writer) Switch(on bool) { w.on.Store(on) }
+
+// On reports whether sinks are opened.
+func (w *Writer) On() bool { return w.on.Load() }
+
+// Open returns the sink for a new connection's trace; nil when traces are off or
+// there are too many. The file is made with the first event.
 func (w *Writer) Open(conn ids.Connection) trace.Sink {
+	if !w.on.Load() {
+		return nil
+	}
 	if w.opened.Add(1) > int64(w.cfg.MaxOpen) {
 		w.opened.Add(-1)
 		w.refused.Add(1)
@@ -191,7 +203,7 @@ func (w *Writer) flush(now time.Time) {
 func (w *Writer) write(it item) {
 	f := w.open[it.to]
 	if f == nil {
-		if _, end := it.e.Data.(trace.Closed); end {
+		if last(it.e.Data) {
 			return
 		}
 		f = w.create(it.to.name, it.e.At)
@@ -208,9 +220,18 @@ func (w *Writer) write(it item) {
 		w.refused.Add(1)
 		w.cfg.Logger.Warn("a trace cannot be written", "trace", it.to.name, "err", f.err)
 	}
-	if _, end := it.e.Data.(trace.Closed); end {
+	if last(it.e.Data) {
 		w.close(it.to, f)
 	}
+}
+
+// last reports whether nothing comes after an event.
+func last(d trace.Data) bool {
+	switch d.(type) {
+	case trace.Closed, trace.Stopped:
+		return true
+	}
+	return false
 }
 
 func (w *Writer) close(s *sink, f *file) {
@@ -219,18 +240,36 @@ func (w *Writer) close(s *sink, f *file) {
 	w.opened.Add(-1)
 }
 
-// create makes a connection's file, after room was made for it.
+// limit is the size of one part.
+func (w *Writer) limit() int64 { return w.cfg.MaxBytes / 2 }
+
+// create makes a connection's file, after room was made for it. A connection
+// that was traced before, until it was switched off, goes on in another part.
 func (w *Writer) create(name string, start clock.Time) *file {
-	for len(w.names) >= w.cfg.MaxFiles {
-		if err := os.Remove(filepath.Join(w.cfg.Dir, w.names[0])); err != nil && !errors.Is(err, os.ErrNotExist) {
-			w.cfg.Logger.Warn("an old trace cannot be removed", "err", err)
-		}
-		w.names = w.names[1:]
+	w.makeRoom()
+	f := &file{w: w, name: name, part: 1, start: start, wall: time.Now()}
+	for slices.Contains(w.names, partName(name, f.part)) {
+		f.part++
 	}
-	f := newFile(filepath.Join(w.cfg.Dir, name+trace.Suffix), w.cfg.MaxBytes, start)
-	if f.err == nil {
-		w.names = append(w.names, name+trace.Suffix)
-		f.write(trace.AppendHeader(nil, trace.Header{Name: name, Version: w.cfg.Version, Start: time.Now()}))
-	}
+	f.begin()
 	return f
+}
+
+// makeRoom removes the oldest files.
+func (w *Writer) makeRoom() {
+	for len(w.names) >= w.cfg.MaxFiles {
+		w.remove(w.names[0])
+	}
+}
+
+// remove removes a file of ours, if it is still known.
+func (w *Writer) remove(name string) {
+	i := slices.Index(w.names, name)
+	if i < 0 {
+		return
+	}
+	if err := os.Remove(filepath.Join(w.cfg.Dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		w.cfg.Logger.Warn("an old trace cannot be removed", "err", err)
+	}
+	w.names = slices.Delete(w.names, i, i+1)
 }

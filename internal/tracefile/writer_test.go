@@ -1,9 +1,11 @@
 package tracefile
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,25 +77,85 @@ func TestTheNameTellsNothing(t *testing.T) {
 	}
 }
 
-func TestAFileEndsAtItsSize(t *testing.T) {
+// A long call keeps its last two parts, which together are no larger than allowed.
+func TestALongTraceGoesOnInAnotherPart(t *testing.T) {
 	dir := t.TempDir()
-	w, err := New(Config{Dir: dir, MaxBytes: 4000})
+	w, err := New(Config{Dir: dir, MaxBytes: 8000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	media := trace.Configured{Rev: 3, Sections: []trace.Section{{Kind: "video", Send: true}}}
+	run(t, w, func() {
+		s := w.Open("conn_a")
+		s.Emit(trace.Event{At: at(0), Data: media})
+		for i := range 500 {
+			s.Emit(trace.Event{At: at(i + 1), Data: trace.Sample{Target: 1_000_000}})
+		}
+		s.Emit(trace.Event{At: at(501), Data: trace.Closed{}})
+	})
+	list, err := os.ReadDir(dir)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%v, %v: not two parts", list, err)
+	}
+	total, next := int64(0), ""
+	slices.SortFunc(list, func(a, b os.DirEntry) int {
+		return cmp.Or(len(a.Name())-len(b.Name()), strings.Compare(a.Name(), b.Name()))
+	})
+	for i, e := range list {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if total += info.Size(); info.Size() > 4000 || !ours.MatchString(e.Name()) {
+			t.Errorf("%s: %d bytes", e.Name(), info.Size())
+		}
+		l := read(t, dir, strings.TrimSuffix(e.Name(), trace.Suffix))
+		if c, ok := l.Events[0].Data.(trace.Configured); !ok || c.Rev != 3 || l.Header.Name != Name("conn_a") {
+			t.Errorf("%s begins with %+v", e.Name(), l.Events[0])
+		}
+		last := l.Events[len(l.Events)-1].Data
+		if tr, ok := last.(trace.Truncated); ok && i == 0 {
+			next = tr.Next
+		} else if _, ok := last.(trace.Closed); !ok || i == 0 || e.Name() != next {
+			t.Errorf("%s ends with %+v, %q was to come", e.Name(), last, next)
+		}
+		if i == 1 && l.Events[len(l.Events)-1].At != clock.Time(501*trace.Every) {
+			t.Errorf("times of later parts count from the start, not %v", l.Events[len(l.Events)-1].At)
+		}
+	}
+	if total > 8000 {
+		t.Errorf("%d bytes together", total)
+	}
+	if len(w.names) != 2 {
+		t.Errorf("%v", w.names)
+	}
+}
+
+func TestSwitchedOffAndOnAgain(t *testing.T) {
+	dir := t.TempDir()
+	w, err := New(Config{Dir: dir, Off: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	run(t, w, func() {
-		s := w.Open("conn_a")
-		for i := range 500 {
-			s.Emit(trace.Event{At: at(i), Data: trace.Sample{Target: 1_000_000}})
+		if w.On() || w.Open("conn_a") != nil {
+			t.Error("a trace although they are off")
+		}
+		for range 2 {
+			w.Switch(true)
+			s := w.Open("conn_a")
+			s.Emit(trace.Event{At: at(0), Data: trace.Opened{}})
+			s.Emit(trace.Event{At: at(1), Data: trace.Stopped{}})
+			w.Switch(false)
 		}
 	})
-	info, err := os.Stat(filepath.Join(dir, Name("conn_a")+trace.Suffix))
-	if err != nil || info.Size() > 4000 {
-		t.Fatalf("%v, %v", info, err)
+	for _, name := range []string{Name("conn_a"), Name("conn_a") + "-2"} {
+		if l := read(t, dir, name); len(l.Events) != 2 {
+			t.Errorf("%s: %+v", name, l.Events)
+		}
 	}
-	l := read(t, dir, Name("conn_a"))
-	if _, ok := l.Events[len(l.Events)-1].Data.(trace.Truncated); !ok || len(l.Events) < 10 {
-		t.Errorf("%d events, the last %+v", len(l.Events), l.Events[len(l.Events)-1])
+	if s := w.Stats(); s.Open != 0 || s.Refused != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

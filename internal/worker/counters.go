@@ -39,6 +39,7 @@ type ShardCounters struct {
 	Info                    udp.Info
 	Dropped                 map[string]uint64 // by reason, prefixed by the layer that dropped
 	Media                   engine.Drops      // what the engine refused
+	Quality                 engine.Totals     // of all links there were
 	MailboxDropped          uint64            // batches between shards, lost at the limit
 	Unsendable              uint64            // packets for a leg without keys or path
 	TCPDropped, DataRefused uint64
@@ -79,7 +80,7 @@ func (w *Worker) snapshot() ShardCounters {
 		STUN: w.seen.Kinds[demux.STUN], DTLS: w.seen.Kinds[demux.DTLS], RTP: w.seen.Kinds[demux.RTP], RTCP: w.seen.Kinds[demux.RTCP],
 		Socket: w.sock.Stats(), Info: w.sock.Info(), MailboxDropped: w.mail.dropped(),
 		Unsendable: w.count.Unsendable, TCPDropped: w.count.TCPDropped, DataRefused: w.count.DataRefused,
-		Dropped: map[string]uint64{},
+		Dropped: map[string]uint64{}, Quality: w.totals(),
 	}
 	if e, ok := w.eng.(interface{ Drops() engine.Drops }); ok {
 		s.Media = e.Drops()

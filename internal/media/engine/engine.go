@@ -30,6 +30,7 @@ type Engine struct {
 	pool    crossPool
 	keys    []keyRequest // keyframe requests made during this call
 	drops   Drops
+	totals  Totals
 	relayed topology.RelayDrops
 
 	rtcp  []byte // scratch for one compound

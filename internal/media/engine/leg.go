@@ -50,6 +50,7 @@ type leg struct {
 	named   map[uint32]bool             // contributors the peer has heard of
 	pass    [plane.Application + 1]bool // kinds of media whose RTCP crosses to others
 
+	told            Totals // what the shard's totals have of it
 	trace           *tracer
 	packets, octets uint64
 	compounds       uint64 // of RTCP

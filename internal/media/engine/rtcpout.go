@@ -213,7 +213,7 @@ func (e *Engine) sendREMB(now clock.Time, l *leg, out *Out) {
 // report sends the regular compounds of a leg: an SR and CNAME for each stream
 // we have sent on it, and our reporter's RR about what the peer sends.
 func (e *Engine) report(now clock.Time, l *leg, out *Out) {
-	l.rates(now)
+	l.rates(now, &e.totals)
 	l.reported = now
 	b := e.rtcp[:0]
 	flush := func() {
@@ -261,11 +261,11 @@ func (e *Engine) report(now clock.Time, l *leg, out *Out) {
 }
 
 // rates updates the figures of the last second or so.
-func (l *leg) rates(now clock.Time) {
+func (l *leg) rates(now clock.Time, sum *Totals) {
 	if dt := now.Sub(l.priorAt).Seconds(); l.priorAt != 0 && dt > 0 {
 		l.goodput = uint64(float64(l.egress.Octets-l.priorOut) * 8 / dt)
 		l.rateIn = uint64(float64(l.octets-l.prior) * 8 / dt)
 	}
 	l.priorAt, l.priorOut, l.prior = now, l.egress.Octets, l.octets
-	l.gauge(now)
+	l.gauge(now, sum)
 }

@@ -22,6 +22,8 @@ type outGauge struct {
 	octets   uint32
 	frames   uint64
 	frozen   time.Duration
+	freezes  uint64
+	switches uint64
 	rate     uint64  // bit/s
 	fps      float64 // pictures a second
 	standing float64 // 0..1 of the time, decaying
@@ -30,16 +32,63 @@ type outGauge struct {
 // gaugeMin keeps rates from being taken over instants too near to each other.
 const gaugeMin = 300 * time.Millisecond
 
+// Totals are counters of a shard that outlive the legs they were counted on.
+// They are as of each leg's last report, so a second behind.
+type Totals struct {
+	Expected, Lost, Repaired uint64 // packets of publishers; lost before repair
+	NACKsIn, NACKsOut        uint64 // packets asked for again, by receivers and by us
+	RTX                      uint64 // packets sent again
+	PLIsIn, PLIsOut          uint64
+	Freezes, Switches        uint64 // of what receivers are sent
+	Frozen                   time.Duration
+	Cuts, Probes             uint64 // of estimates
+}
+
+// Totals returns the counters of this shard.
+func (e *Engine) Totals() Totals { return e.totals }
+
+// count adds what happened on the leg since the last time.
+func (l *leg) count(sum *Totals) {
+	g, was := &l.egress, l.told
+	n := Totals{NACKsIn: g.NACKs, NACKsOut: l.nacks, RTX: g.RTX, PLIsIn: g.PLIs, PLIsOut: l.plis}
+	if s, ok := g.Congestion(); ok {
+		n.Cuts, n.Probes = s.Cuts, uint64(s.Probes)
+	}
+	l.told = n
+	sum.NACKsIn += since(n.NACKsIn, was.NACKsIn)
+	sum.NACKsOut += since(n.NACKsOut, was.NACKsOut)
+	sum.RTX += since(n.RTX, was.RTX)
+	sum.PLIsIn += since(n.PLIsIn, was.PLIsIn)
+	sum.PLIsOut += since(n.PLIsOut, was.PLIsOut)
+	sum.Cuts += since(n.Cuts, was.Cuts)
+	sum.Probes += since(n.Probes, was.Probes)
+}
+
+// since is how far a counter went; one that fell began anew.
+func since(n, was uint64) uint64 {
+	if n < was {
+		return 0
+	}
+	return n - was
+}
+
 // gauge is called with each regular report.
-func (l *leg) gauge(now clock.Time) {
+func (l *leg) gauge(now clock.Time, sum *Totals) {
+	l.count(sum)
 	for _, st := range l.streams {
+		was := st.gauge.was
 		st.gauge.take(st.recv.Stats())
+		if is := st.gauge.was; !st.rtx && is.Expected >= was.Expected {
+			sum.Expected += is.Expected - was.Expected
+			sum.Lost += since(is.Expected-min(is.Expected, is.Received), was.Expected-min(was.Expected, was.Received))
+			sum.Repaired += since(is.Repaired, was.Repaired)
+		}
 	}
 	for _, t := range l.tracks {
 		t.src.Measure(now)
 	}
 	for _, s := range l.subs {
-		s.gauge.take(now, s.proj)
+		s.gauge.take(now, s.proj, sum)
 	}
 }
 
@@ -68,7 +117,7 @@ func share(part, of float64) float64 {
 // score remembers a freeze for some seconds, as people do.
 const standSmooth = 0.2
 
-func (g *outGauge) take(now clock.Time, p *stream.Projection) {
+func (g *outGauge) take(now clock.Time, p *stream.Projection, sum *Totals) {
 	y := &p.Tally
 	dt := now.Sub(g.at)
 	if g.at != 0 && dt < gaugeMin {
@@ -83,7 +132,12 @@ func (g *outGauge) take(now clock.Time, p *stream.Projection) {
 		stood := share(float64(y.Frozen-g.frozen)+float64(y.Standing(now)), float64(dt))
 		g.standing += (stood - g.standing) * standSmooth
 	}
-	g.at, g.octets, g.frames, g.frozen = now, p.Octets, y.Frames, y.Frozen
+	if src := p.Source(); src != nil && src.Video() {
+		sum.Freezes += since(y.Freezes, g.freezes)
+		sum.Switches += since(y.Switches, g.switches)
+		sum.Frozen += max(0, y.Frozen-g.frozen)
+	}
+	g.at, g.octets, g.frames, g.frozen, g.freezes, g.switches = now, p.Octets, y.Frames, y.Frozen, y.Freezes, y.Switches
 }
 
 // LegStats implements [API].

@@ -42,7 +42,9 @@ func (e *Engine) TraceLeg(now clock.Time, id graph.LegID, sink trace.Sink) {
 	if l == nil {
 		return
 	}
-	if l.trace = nil; sink == nil {
+	if sink == nil {
+		l.emit(now, trace.Stopped{})
+		l.trace = nil
 		return
 	}
 	l.trace = &tracer{sink: sink, next: now.Add(trace.Every), subs: map[*subscription]traced{}, was: l.totals(now)}

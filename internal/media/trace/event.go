@@ -46,6 +46,10 @@ type Ready struct{}
 // Closed is the last event of a whole trace.
 type Closed struct{}
 
+// Stopped is the last event of a trace that was switched off while the
+// connection lived on.
+type Stopped struct{}
+
 // Sample is the state of the leg, each [Every]. Rates are in bit/s and counts
 // those since the sample before; zero fields are left out.
 type Sample struct {
@@ -142,15 +146,18 @@ type Dropped struct {
 	Count uint64 `json:"count"`
 }
 
-// Truncated is the last event of a file that reached its size.
+// Truncated is the last event of a file that reached its size. Next is the name
+// of the file that goes on, if one does.
 type Truncated struct {
-	Limit int64 `json:"limit"`
+	Limit int64  `json:"limit"`
+	Next  string `json:"next,omitempty"`
 }
 
 func (Opened) name() string     { return "opened" }
 func (Configured) name() string { return "configured" }
 func (Ready) name() string      { return "ready" }
 func (Closed) name() string     { return "closed" }
+func (Stopped) name() string    { return "stopped" }
 func (Sample) name() string     { return "sample" }
 func (Switched) name() string   { return "layer_switched" }
 func (Keyframe) name() string   { return "keyframe" }

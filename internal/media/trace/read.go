@@ -47,7 +47,7 @@ var (
 // kinds makes an empty value for each event's name.
 var kinds = func() map[string]reflect.Type {
 	m := map[string]reflect.Type{}
-	for _, d := range []Data{Opened{}, Configured{}, Ready{}, Closed{}, Sample{}, Switched{}, Keyframe{}, Frozen{}, Cut{}, Probe{},
+	for _, d := range []Data{Opened{}, Configured{}, Ready{}, Closed{}, Stopped{}, Sample{}, Switched{}, Keyframe{}, Frozen{}, Cut{}, Probe{},
 		Breaker{}, Dropped{}, Truncated{}} {
 		m[d.name()] = reflect.TypeOf(d)
 	}

@@ -30,6 +30,7 @@ func whole() []trace.Event {
 		{At: at(300), Data: trace.Breaker{Reason: "congestion"}},
 		{At: at(400), Data: trace.Dropped{Count: 7}},
 		{At: at(400), Data: trace.Truncated{Limit: 100}},
+		{At: at(400), Data: trace.Stopped{}},
 		{At: at(400), Data: trace.Closed{}},
 	}
 }
