@@ -32,8 +32,11 @@ const review = 250 * time.Millisecond
 // reviewConf splits the budgets of all legs of a conference, and looks what is
 // wanted of its tracks. It returns when it wants to do so without packets.
 func (e *Engine) reviewConf(now clock.Time, c *conference, out *Out) clock.Time {
-	if c.looked != 0 && now.Sub(c.looked) < review/2 {
-		return c.lookAt
+	if again := c.looked.Add(review / 2); c.looked != 0 && now < again {
+		if c.lookAt != 0 { // what is due before that waits, and does not keep us turning
+			return max(c.lookAt, again)
+		}
+		return 0
 	}
 	c.looked, c.talks = now, c.talking()
 	c.took(c.talks)
