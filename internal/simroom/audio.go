@@ -18,13 +18,14 @@ type audioSource struct {
 	next   clock.Time
 	red    bool
 	loud   bool
+	sound  func(n uint32) ([]byte, uint8)
 	number uint32
 	past   [][]byte // the last two
 	p      *Peer
 }
 
 func newAudioSource(p *Peer, m Media) *audioSource {
-	a := &audioSource{p: p, red: m.RED, loud: m.Speaks, next: p.room.now.Add(time.Duration(p.rng.Int64N(int64(audioEvery))))}
+	a := &audioSource{p: p, red: m.RED, loud: m.Speaks, sound: m.Sound, next: p.room.now.Add(time.Duration(p.rng.Int64N(int64(audioEvery))))}
 	a.sender = sender{ssrc: 0xA0000000 + uint32(p.leg), mid: "a", pt: upOpus, hz: 48000, seq: uint16(p.rng.Uint32()), tsOff: p.rng.Uint32()}
 	if a.red {
 		a.pt = upRED
@@ -39,14 +40,7 @@ func (a *audioSource) Sent() uint32 { return a.number }
 func (a *audioSource) make(now clock.Time, u *Publisher) {
 	a.next = a.next.Add(audioEvery)
 	a.number++
-	b := make([]byte, audioSize)
-	b[0] = 0x78 // Opus, CELT full band, 20 ms, one frame
-	t := truth{track: uint8(u.peer.leg), number: a.number, at: now}
-	t.put(b)
-	level := 70
-	if a.loud {
-		level = 20 + a.p.rng.IntN(10)
-	}
+	b, level := a.packet(now)
 	payload := b
 	if a.red {
 		payload = a.redundant(b)
@@ -58,6 +52,22 @@ func (a *audioSource) make(now clock.Time, u *Publisher) {
 			a.past = a.past[1:]
 		}
 	}
+}
+
+// packet makes the next payload and tells how loud it is.
+func (a *audioSource) packet(now clock.Time) (b []byte, level int) {
+	if a.sound != nil {
+		b, l := a.sound(a.number)
+		return b, int(l)
+	}
+	b, level = make([]byte, audioSize), 70
+	b[0] = 0x78 // Opus, CELT full band, 20 ms, one frame
+	t := truth{track: uint8(a.p.leg), number: a.number, at: now}
+	t.put(b)
+	if a.loud {
+		level = 20 + a.p.rng.IntN(10)
+	}
+	return b, level
 }
 
 // redundant puts the older copies before a packet (RFC 2198, section 3).

@@ -40,7 +40,8 @@ type Peer struct {
 	// NoTWCC and REMB tell what the peer negotiates when it watches.
 	NoTWCC bool
 	Asked  struct{ PLIs, NACKs int } // of the peer as a receiver
-	// OnRTCP is told every compound the peer gets.
+	// OnRTP and OnRTCP are told every media packet and every compound the peer gets.
+	OnRTP  func(now clock.Time, v *View, b []byte)
 	OnRTCP func(b []byte)
 
 	room     *Room
@@ -95,6 +96,9 @@ func (p *Peer) take(now clock.Time, b []byte) {
 	}
 	for _, v := range p.Views {
 		if v.take(now, &h, payload) {
+			if p.OnRTP != nil {
+				p.OnRTP(now, v, b)
+			}
 			return
 		}
 	}
@@ -200,6 +204,7 @@ type Wants struct {
 	Priority int  // higher first
 	RED      bool // can take redundant audio
 	FEC      bool // decodes Opus' own
+	Inside   bool // a part of the server: no path, so no repair and no feedback
 	Slot     bool
 }
 
@@ -227,6 +232,9 @@ func (p *Peer) view(who *Peer, t *track, w Wants) *View {
 	if t.t.Kind == plane.Video {
 		v.rtx = 0x60000 + uint32(n)
 		c = plane.Codec{Name: "VP8", PT: downVP8, RTX: downRTX, ClockRate: 90000, NACK: true, PLI: true, FIR: true, TWCC: !p.NoTWCC, REMB: true}
+	}
+	if w.Inside {
+		v.rtx, c.RTX, c.NACK, c.TWCC, c.REMB = 0, 0, false, false, false
 	}
 	if p.NoTWCC {
 		s.Exts[plane.ExtTransportCC] = 0

@@ -22,6 +22,9 @@ type Media struct {
 	Speaks  bool      // loud; else it is silence with a noise floor
 	Layers  []float64 // kbit/s of the simulcast encodings, lowest first; none: no video
 	Fixed   bool      // does not heed what its own uplink carries
+	// Sound makes the n-th payload of audio and its level. Without it payloads are
+	// nothing that a decoder knows, and tell their number to an Ear.
+	Sound func(n uint32) (payload []byte, level uint8)
 }
 
 // Simulcast is what a browser sends at 720p.
