@@ -26,6 +26,7 @@ type Pacer struct {
 	target, pace Rate
 	debt         float64 // bytes not yet paid for by time
 	at           clock.Time
+	calm         bool
 	recent       float64 // bytes sent, decaying over bypassSpan
 
 	cluster    int
@@ -39,10 +40,13 @@ func (p *Pacer) SetRate(target Rate) { p.target, p.pace = target, Rate(paceFacto
 // SetQueue tells what stands in the path, after SetRate. Then there is nothing to
 // hurry for: what left faster than the target would keep it standing.
 func (p *Pacer) SetQueue(queue time.Duration) {
-	if queue > standing {
+	if p.calm = queue <= standing; !p.calm {
 		p.pace = p.target
 	}
 }
+
+// Calm reports that no queue stands in the path.
+func (p *Pacer) Calm() bool { return p.calm }
 
 func (p *Pacer) pay(now clock.Time) {
 	if !p.at.IsZero() && now > p.at {

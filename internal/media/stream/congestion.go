@@ -82,7 +82,7 @@ func (e *Egress) Configure(fb Feedback) {
 	if e.cong == nil {
 		c := &congestion{cc: bwe.New(bwe.Config{}), statuses: statusesMax}
 		c.pace.SetRate(c.cc.Target())
-	c.pace.SetQueue(c.cc.Queue())
+		c.pace.SetQueue(c.cc.Queue())
 		e.cong = c
 	}
 	if e.cong.fb = fb; fb.CCFB {

@@ -133,14 +133,14 @@ func (e *Egress) release(now clock.Time, out *graph.Batch) clock.Time {
 	return max(now+1, c.pace.Next(now))
 }
 
-// repairNext chooses between a repair and a media packet when both wait: half
-// of the room each, repairs first. Else a receiver that lost much would get
-// nothing but what it lost.
+// repairNext chooses between a repair and a media packet when both wait: a
+// repair, but half of the room each while a queue stands in the path. Else a
+// receiver that it made lose much would get nothing but what it lost.
 func (c *congestion) repairNext() bool {
 	switch {
 	case c.again.n == 0:
 		return false
-	case c.queue.n == 0:
+	case c.queue.n == 0 || c.pace.Calm():
 		c.lead = 0
 		return true
 	}
@@ -184,7 +184,7 @@ func (p *Projection) recall(num int64) (*segment, *graph.Packet) {
 // repair answers a NACK when there is room for it.
 func (e *Egress) repair(now clock.Time, p *Projection, seq uint16, out *graph.Batch) {
 	c := e.cong
-	if c == nil || !c.known || c.again.n+c.queue.n == 0 && c.has(now) {
+	if c == nil || !c.known || c.again.n == 0 && (c.queue.n == 0 || c.pace.Calm()) && c.has(now) {
 		p.Resend(now, seq, out)
 		return
 	}
@@ -193,10 +193,10 @@ func (e *Egress) repair(now clock.Time, p *Projection, seq uint16, out *graph.Ba
 	}
 }
 
-// abandon gives up what of a stream waits behind or before its present numbers,
-// and its repairs: they belong to an encoding that was too much for the path.
+// abandon gives up what of a stream waits, and its repairs, while a queue stands in
+// the path: they belong to an encoding that was too much for it.
 func (p *Projection) abandon() {
-	if c := p.leg.cong; c != nil && c.known && c.queue.n+c.again.n > 0 {
+	if c := p.leg.cong; c != nil && c.known && !c.pace.Calm() && c.queue.n+c.again.n > 0 {
 		p.pacing.floor = max(p.pacing.floor, p.next)
 	}
 }
