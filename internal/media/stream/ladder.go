@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"math/bits"
 	"time"
 
 	"parley/internal/base/clock"
@@ -21,43 +22,69 @@ const (
 	restsFor = 5 * time.Second
 )
 
-// cell counts what belongs to one spatial and temporal layer.
+// cell counts what an operating point needs.
 type cell struct {
 	octets, before  uint32 // in the running and the previous span
-	frames, earlier uint16
-	seen            clock.Time
+	frames, earlier uint16 // pictures
+	ts              uint32 // of the picture counted last
+	begun           bool
+	seen            clock.Time // last packet of its own spatial and temporal layer
 }
 
-// gauge measures the layers of one encoding over about a second.
+// gauge measures the operating points of one encoding over about a second.
 type gauge struct {
 	at    clock.Time    // beginning of the running span
 	prior time.Duration // length of the previous one
-	ts    uint32        // of the picture counted last
-	begun bool
-	cells []cell // one until layers are told, then one a point
+	known uint32        // points whose own layers came
+	cells []cell        // one until layers are told, then one a point
 }
 
-// add counts a packet.
+// add counts a packet for each point that needs it.
 func (g *gauge) add(p *graph.Packet) {
 	f := &p.Frame
 	g.roll(p.Arrival)
-	at, first := 0, p.Hdr.TS != g.ts || !g.begun
+	own := 0
 	if f.Has(layer.Known) {
-		at, first = int(f.Spatial)*layer.MaxTemporal+int(f.Temporal), f.Has(layer.Start)
+		own = int(f.Spatial)*layer.MaxTemporal + int(f.Temporal)
 	}
-	if at >= len(g.cells) {
+	if own >= len(g.cells) {
 		n := 1
-		if at > 0 {
+		if own > 0 {
 			n = points
 		}
 		g.cells = append(g.cells, make([]cell, n-len(g.cells))...)
 	}
-	c := &g.cells[at]
+	if g.known>>own&1 == 0 {
+		g.discover(own)
+	}
+	g.cells[own].seen = p.Arrival
+	set := f.Present & g.known
+	if !f.Has(layer.Known) {
+		set = 1
+	}
+	for ; set != 0; set &= set - 1 {
+		if at := bits.TrailingZeros32(set); at < len(g.cells) {
+			g.cells[at].add(p)
+		}
+	}
+}
+
+// discover begins to count for a point: until now it was the highest below it.
+func (g *gauge) discover(own int) {
+	c := &g.cells[own]
+	for set := g.known & layer.Below(int8(own/layer.MaxTemporal), int8(own%layer.MaxTemporal)); set != 0; set &= set - 1 {
+		if x := &g.cells[bits.TrailingZeros32(set)]; x.octets+x.before >= c.octets+c.before {
+			*c = *x
+		}
+	}
+	g.known |= 1 << own
+}
+
+func (c *cell) add(p *graph.Packet) {
 	c.octets += uint32(p.Buf.N)
-	c.seen = p.Arrival
-	if first {
+	if p.Hdr.TS != c.ts || !c.begun {
 		c.frames++
-		g.ts, g.begun = p.Hdr.TS, true
+		c.ts, c.begun = p.Hdr.TS, true
 	}
 }
 
@@ -81,22 +108,6 @@ func (g *gauge) roll(now clock.Time) {
 // window is the time the counts are over.
 func (g *gauge) window(now clock.Time) time.Duration {
 	return max(span, g.prior+now.Sub(g.at))
-}
-
-// sum returns bytes and pictures of all layers up to (s, t).
-func (g *gauge) sum(s, t int) (octets uint64, frames int) {
-	for k := 0; k <= t; k++ {
-		most := 0
-		for i := 0; i <= s; i++ {
-			if at := i*layer.MaxTemporal + k; at < len(g.cells) {
-				c := &g.cells[at]
-				octets += uint64(c.octets) + uint64(c.before)
-				most = max(most, int(c.frames)+int(c.earlier))
-			}
-		}
-		frames += most
-	}
-	return octets, frames
 }
 
 // live returns the operating points at which something came lately.
@@ -159,7 +170,8 @@ func (s *Source) rungsOf(now clock.Time, encoding int, out []Rung) []Rung {
 			continue
 		}
 		sp, tp := k/layer.MaxTemporal, k%layer.MaxTemporal
-		octets, frames := g.sum(sp, tp)
+		c := &g.cells[k]
+		octets, frames := uint64(c.octets)+uint64(c.before), int(c.frames)+int(c.earlier)
 		r := Rung{Quality: Quality{Encoding: int8(encoding), Spatial: int8(sp), Temporal: int8(tp)}}
 		r.Rate = octets * 8 * uint64(time.Second) / uint64(w)
 		if s.Video() {

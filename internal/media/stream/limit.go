@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"math/bits"
 	"time"
 
 	"parley/internal/base/clock"
@@ -35,6 +36,17 @@ func (s *Source) Measure(now clock.Time) {
 	}
 }
 
+// least returns the rate of the lowest layers of the lowest encoding.
+func (s *Source) least(now clock.Time) uint64 {
+	l := &s.Layers[0]
+	if set := s.Points(now, 0); set&(set-1) != 0 {
+		g := &l.gauge
+		c := &g.cells[bits.TrailingZeros32(set)]
+		return (uint64(c.octets) + uint64(c.before)) * 8 * uint64(time.Second) / uint64(g.window(now))
+	}
+	return l.meter.bits(now)
+}
+
 // within lowers a wanted layer until it fits what the receiver asked for
 // (TMMBR, RFC 5104, section 4.2.1) and holds a picture back that has no such
 // layer: there is no encoder here to slow down. A mixer has one.
@@ -44,7 +56,7 @@ func (p *Projection) within(now clock.Time, want int8) int8 {
 		for want > 0 && p.src.Layers[want].meter.bits(now) > p.Limit {
 			want--
 		}
-		held = want == 0 && p.src.Layers[0].meter.bits(now) > p.Limit
+		held = want == 0 && p.src.least(now) > p.Limit
 	}
 	if held != p.held {
 		if p.held = held; held {
