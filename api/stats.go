@@ -192,12 +192,11 @@ type ParticipantSummary struct {
 
 // Traces says whether traces of connections are written (docs/statistics.md).
 type Traces struct {
-	Available bool   `json:"available"` // the server has a directory for them
-	On        bool   `json:"on"`
-	Open      int    `json:"open"` // files being written
-	Events    uint64 `json:"events"`
-	Dropped   uint64 `json:"dropped"`
-	Refused   uint64 `json:"refused"` // connections without a trace although they are on
+	On      bool   `json:"on"`
+	Open    int    `json:"open"` // files being written
+	Events  uint64 `json:"events"`
+	Dropped uint64 `json:"dropped"`
+	Refused uint64 `json:"refused"` // connections without a trace although they are on
 }
 
 // PutTraces switches traces on or off, for connections that are open and those

@@ -98,7 +98,7 @@ func init() { // handlers refer to the table through the document
 		{method: "GET", path: "/traces", id: "getTraces", summary: "Whether traces of connections are written", out: api.Traces{}, code: 200, run: traces},
 		{
 			method: "PUT", path: "/traces", id: "putTraces", summary: "Write traces of all connections from now on, or stop",
-			in: api.PutTraces{}, out: api.Traces{}, code: 200, refusals: []int{409}, run: putTraces,
+			in: api.PutTraces{}, out: api.Traces{}, code: 200, run: putTraces,
 		},
 		{
 			method: "POST", path: "/conferences/{uri}/commands/{method}", id: "command", summary: "Give a command of the protocol",

@@ -11,8 +11,8 @@ import (
 // Traces are the traces of connections, as this package uses them.
 type Traces interface {
 	State() api.Traces
-	// Switch turns them on or off; false: the server has no place for them.
-	Switch(on bool) bool
+	// Switch turns them on or off, for all connections.
+	Switch(on bool) error
 }
 
 func statistics(c *call) (any, error) {
@@ -113,8 +113,11 @@ func putTraces(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	if c.h.cfg.Traces == nil || !c.h.cfg.Traces.Switch(in.On) {
-		return nil, fault.New(409, "no-trace-dir", "The server was started without --trace-dir")
+	if c.h.cfg.Traces == nil {
+		return nil, fault.New(503, "no-trace-dir", "This server writes no traces")
+	}
+	if err := c.h.cfg.Traces.Switch(in.On); err != nil {
+		return nil, err
 	}
 	return c.h.cfg.Traces.State(), nil
 }

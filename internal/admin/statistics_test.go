@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"parley/api"
+	"parley/internal/base/fault"
 )
 
 func TestStatisticsOfARunningConference(t *testing.T) {
@@ -50,19 +51,22 @@ func TestStatisticsOfARunningConference(t *testing.T) {
 
 type switchboard struct{ on, dead bool }
 
-func (s *switchboard) State() api.Traces { return api.Traces{Available: !s.dead, On: s.on} }
+func (s *switchboard) State() api.Traces { return api.Traces{On: s.on} }
 
-func (s *switchboard) Switch(on bool) bool {
-	s.on = on && !s.dead
-	return !s.dead
+func (s *switchboard) Switch(on bool) error {
+	if s.dead {
+		return fault.New(503, "no-trace-dir", "no")
+	}
+	s.on = on
+	return nil
 }
 
 func TestTracesAreSwitched(t *testing.T) {
 	h := open(t)
-	if m := h.want(200, "GET", "/traces", ""); m["available"] != false || m["on"] != false {
+	if m := h.want(200, "GET", "/traces", ""); m["on"] != false {
 		t.Errorf("%v", m)
 	}
-	h.want(409, "PUT", "/traces", `{"on":true}`)
+	h.want(503, "PUT", "/traces", `{"on":true}`)
 	s := &switchboard{}
 	h.h.cfg.Traces = s
 	if m := h.want(200, "PUT", "/traces", `{"on":true}`); m["on"] != true || !s.on {
@@ -73,5 +77,5 @@ func TestTracesAreSwitched(t *testing.T) {
 		t.Errorf("%v", m)
 	}
 	s.dead = true
-	h.want(409, "PUT", "/traces", `{"on":true}`)
+	h.want(503, "PUT", "/traces", `{"on":true}`)
 }

@@ -46,7 +46,9 @@ type Server struct {
 	WebhookURL        []string   `name:"webhook-url" env:"PARLEY_WEBHOOK_URL" placeholder:"URL" help:"Where events of conferences are posted, signed; https, not of a private address range. May be several."`
 	WebhookSecretFile string     `name:"webhook-secret-file" env:"PARLEY_WEBHOOK_SECRET_FILE" type:"path" placeholder:"FILE" help:"Holds the secret that signs webhooks, at least 16 characters; not readable by others."`
 	WebhookLoopback   bool       `name:"webhook-loopback" env:"PARLEY_WEBHOOK_LOOPBACK" help:"Allow webhooks to this machine, in plain http too. For trying out."`
-	TraceDir          string     `name:"trace-dir" env:"PARLEY_TRACE_DIR" type:"path" placeholder:"DIR" help:"Write a trace of every connection's transport there, one file each, for parley trace: estimates, rates, losses, layers; no media, names or addresses. Off when empty."`
+	TraceDir          string     `name:"trace-dir" env:"PARLEY_TRACE_DIR" type:"path" placeholder:"DIR" help:"Write a trace of every connection's transport there, one file each, for parley trace: estimates, rates, losses, layers; no media, names or addresses. Without it none are written until PUT /api/v1/traces says so, and then in traces below --data."`
+	TraceMegabytes    int        `name:"trace-megabytes" env:"PARLEY_TRACE_MEGABYTES" default:"32" help:"Size of one connection's trace; of a longer one the beginning goes. 32: some six hours."`
+	TraceFiles        int        `name:"trace-files" env:"PARLEY_TRACE_FILES" default:"1000" help:"Files in that directory; the oldest goes for a new one."`
 	LogLevel          string     `name:"log-level" env:"PARLEY_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"debug, info, warn or error."`
 	LogFormat         string     `name:"log-format" env:"PARLEY_LOG_FORMAT" enum:"text,json" default:"text" help:"text or json."`
 	Limits            LimitsConf `embed:"" prefix:"limits."`
@@ -269,6 +271,12 @@ func (c *Server) Validate() []Problem {
 		}
 	}
 	c.checkWebhooks(bad)
+	if c.TraceMegabytes < 0 || c.TraceMegabytes > 10_000 {
+		bad("trace-megabytes", "%d is not 1 to 10000", c.TraceMegabytes)
+	}
+	if c.TraceFiles < 0 || c.TraceFiles > 1_000_000 {
+		bad("trace-files", "%d is not 1 to 1000000", c.TraceFiles)
+	}
 	ps = append(ps, c.Limits.validate()...)
 	return append(ps, checkData(c.Data)...)
 }

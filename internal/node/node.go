@@ -58,9 +58,9 @@ type Node struct {
 	ws       *ws.Handler
 	whip     *whip.Handler
 	pool     *worker.Pool
-	traces   *tracefile.Writer // nil: off
-	mixer    *mcu.Server       // nil: none
-	turn     *turn.Server      // nil: none
+	traces   *tracefile.Writer
+	mixer    *mcu.Server  // nil: none
+	turn     *turn.Server // nil: none
 	turnCert *tls.Config
 	http     *http.Server
 	inner    net.Listener // what http serves
@@ -196,7 +196,7 @@ func (n *Node) surface(clk *clock.System) http.Handler {
 	pol.MaxUsers = c.Limits.Participants
 	h := web.Handler(web.Config{
 		API: admin.New(admin.Config{
-			Conferences: n.focus, Definitions: n.defs, Auth: n.auth, Policy: pol, Log: n.log,
+			Conferences: n.focus, Definitions: n.defs, Auth: n.auth, Policy: pol, Log: n.log, Traces: tracing{n},
 		}),
 		Pages: client.Handler(), WS: n.ws, WHIP: n.whip, Auth: n.auth.Handler(nil), Authn: n.auth,
 		Origin: from, AuthMode: n.auth.Mode(), Dev: c.Dev, Version: n.version,

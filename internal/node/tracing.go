@@ -1,22 +1,27 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 
+	"parley/api"
+	"parley/internal/base/fault"
 	"parley/internal/base/ids"
 	"parley/internal/media/trace"
 	"parley/internal/tracefile"
 )
 
-// openTraces prepares the directory of --trace-dir and returns who makes a
-// connection's trace; nil without the flag.
+// openTraces prepares who makes a connection's trace: from the start with
+// --trace-dir, else once the administration says so.
 func (n *Node) openTraces() (func(ids.Connection) trace.Sink, error) {
-	if n.cfg.TraceDir == "" {
-		return nil, nil
-	}
-	w, err := tracefile.New(tracefile.Config{Dir: n.cfg.TraceDir, Version: n.version, Logger: n.log})
+	c := n.cfg
+	w, err := tracefile.New(tracefile.Config{
+		Dir: cmp.Or(c.TraceDir, filepath.Join(c.Data, "traces")), Off: c.TraceDir == "", Version: n.version, Logger: n.log,
+		MaxBytes: int64(c.TraceMegabytes) << 20, MaxFiles: c.TraceFiles,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("--trace-dir: %w", err)
 	}
@@ -27,9 +32,6 @@ func (n *Node) openTraces() (func(ids.Connection) trace.Sink, error) {
 // runMedia runs the workers and, beside them and until after them, who writes
 // their traces.
 func (n *Node) runMedia(ctx context.Context) error {
-	if n.traces == nil {
-		return n.pool.Run(ctx)
-	}
 	writing, end := context.WithCancel(context.Background())
 	var g sync.WaitGroup
 	g.Go(func() { _ = n.traces.Run(writing) })
@@ -37,4 +39,27 @@ func (n *Node) runMedia(ctx context.Context) error {
 	end()
 	g.Wait()
 	return err
+}
+
+// tracing is the switch of the administration.
+type tracing struct{ n *Node }
+
+// State implements admin.Traces.
+func (t tracing) State() api.Traces {
+	s := t.n.traces.Stats()
+	return api.Traces{On: t.n.traces.On(), Open: s.Open, Events: s.Events, Dropped: s.Dropped, Refused: s.Refused}
+}
+
+// Switch implements admin.Traces.
+func (t tracing) Switch(on bool) error {
+	if t.n.traces.On() == on {
+		return nil
+	}
+	if err := t.n.traces.Switch(on); err != nil {
+		t.n.log.Warn("traces cannot be written", "err", err)
+		return fault.New(503, "no-trace-dir", "The directory of traces cannot be made")
+	}
+	t.n.log.Info("traces of connections", "on", on)
+	t.n.pool.Retrace()
+	return nil
 }

@@ -71,20 +71,19 @@ type item struct {
 // ours matches the names of our files, so that nothing else is ever removed.
 var ours = regexp.MustCompile(`^[0-9a-f]{16}(-[0-9]{1,9})?\` + trace.Suffix + `$`)
 
-// New makes the directory and looks what is in it. It writes once Run runs.
+// New makes the directory, unless traces are off, and looks what is in it. It writes once Run runs.
 func New(cfg Config) (*Writer, error) {
 	cfg.MaxBytes = or(cfg.MaxBytes, 32<<20)
 	cfg.MaxFiles, cfg.MaxOpen, cfg.Queue = or(cfg.MaxFiles, 1000), or(cfg.MaxOpen, 500), or(cfg.Queue, 8192)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("directory of traces: %w", err)
-	}
 	w := &Writer{cfg: cfg, queue: make(chan item, cfg.Queue), open: map[*sink]*file{}}
-	w.on.Store(!cfg.Off)
+	if err := w.Switch(!cfg.Off); err != nil {
+		return nil, err
+	}
 	list, err := os.ReadDir(cfg.Dir)
-	if err != nil {
+	if err != nil && !(cfg.Off && errors.Is(err, os.ErrNotExist)) {
 		return nil, fmt.Errorf("directory of traces: %w", err)
 	}
 	age := map[string]time.Time{}
@@ -113,8 +112,17 @@ func Name(conn ids.Connection) string {
 	return hex.EncodeToString(h[:8])
 }
 
-// Switch turns traces on or off for the sinks to be opened.
-func (w *Writer) Switch(on bool) { w.on.Store(on) }
+// Switch turns traces on or off for the sinks to be opened. An error leaves them
+// off: the directory cannot be made.
+func (w *Writer) Switch(on bool) error {
+	if on {
+		if err := os.MkdirAll(w.cfg.Dir, 0o700); err != nil {
+			return fmt.Errorf("directory of traces: %w", err)
+		}
+	}
+	w.on.Store(on)
+	return nil
+}
 
 // On reports whether sinks are opened.
 func (w *Writer) On() bool { return w.on.Load() }

@@ -132,21 +132,28 @@ func TestALongTraceGoesOnInAnotherPart(t *testing.T) {
 }
 
 func TestSwitchedOffAndOnAgain(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "later")
 	w, err := New(Config{Dir: dir, Off: true})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("a directory for nothing: %v", err)
 	}
 	run(t, w, func() {
 		if w.On() || w.Open("conn_a") != nil {
 			t.Error("a trace although they are off")
 		}
 		for range 2 {
-			w.Switch(true)
+			if err := w.Switch(true); err != nil {
+				t.Error(err)
+			}
 			s := w.Open("conn_a")
 			s.Emit(trace.Event{At: at(0), Data: trace.Opened{}})
 			s.Emit(trace.Event{At: at(1), Data: trace.Stopped{}})
-			w.Switch(false)
+			if err := w.Switch(false); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	for _, name := range []string{Name("conn_a"), Name("conn_a") + "-2"} {
