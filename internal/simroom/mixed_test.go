@@ -166,8 +166,11 @@ func TestQ16_MixedRoom(t *testing.T) {
 			d.mix.HandleRTP(now, src, b)
 		}
 	}
-	listeners := map[ids.Track]int{d.hear(lib, r.now, "p0"): 0, d.hear(lib, r.now, "p5"): 5}
-	took := length(20*time.Second, 300*time.Second)
+	listeners := map[ids.Track]int{d.hear(lib, r.now, "p5"): 5}
+	if full() {
+		listeners[d.hear(lib, r.now, "p0")] = 0
+	}
+	took := length(10*time.Second, 300*time.Second)
 	const settle = 3 * time.Second
 	r.Run(took)
 	worst, sum, slots := 0.0, 0, 0

@@ -11,10 +11,13 @@ import (
 
 var seedFlag = flag.Uint64("seed", 1, "seed of the simulated rooms")
 
-// length is how long a scenario runs: in full by `make soak`.
-func length(short, full time.Duration) time.Duration {
-	if os.Getenv("SOAK") != "" {
-		return full
+// full tells that scenarios run as long as the specification says, by `make soak`.
+func full() bool { return os.Getenv("SOAK") != "" }
+
+// length is how long a scenario runs.
+func length(short, long time.Duration) time.Duration {
+	if full() {
+		return long
 	}
 	return short
 }
