@@ -54,6 +54,11 @@ type Policy struct {
 	Topology       string   `json:"topology,omitempty"`   // see conference.setTopology
 	// AllowDiscouraged: the standards advise against this topology, and it is wanted.
 	AllowDiscouraged *bool `json:"allowDiscouraged,omitempty"`
+	// LastN: each receiver is sent that many cameras at most, those it gives a
+	// priority and those of who spoke last; screens do not count. 0: all.
+	LastN *int `json:"lastN,omitempty"`
+	// LoudestK: that many microphones are heard at a time. 0: all.
+	LoudestK *int `json:"loudestK,omitempty"`
 	// E2EE: media is encrypted end to end. Decided before the conference starts.
 	E2EE *bool `json:"e2ee,omitempty"`
 }

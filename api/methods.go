@@ -179,16 +179,23 @@ type TrackParams struct {
 type SubscribeTracks struct {
 	Auto   *bool         `json:"auto,omitempty"`
 	Tracks []WantedTrack `json:"tracks,omitempty"`
+	// LastN is how many cameras the device wants to be sent at a time, where the
+	// conference's policy gives it more; 0: as many as that gives.
+	LastN *int `json:"lastN,omitempty"`
 }
 
 // WantedTrack says what a receiver wants of one track.
 type WantedTrack struct {
-	Track    string `json:"track"`
-	Width    int    `json:"width,omitempty"`
-	Height   int    `json:"height,omitempty"`
-	FPS      int    `json:"fps,omitempty"`
-	Priority int    `json:"priority,omitempty"`
-	Paused   bool   `json:"paused,omitempty"`
+	Track string `json:"track"`
+	// Width and Height are the size it is shown at, in pixels of the screen; one of
+	// them suffices, 0: any.
+	Width  int `json:"width,omitempty"`
+	Height int `json:"height,omitempty"`
+	FPS    int `json:"fps,omitempty"`
+	// Priority above 0 goes before who speaks and is never left out by lastN;
+	// higher goes first.
+	Priority int  `json:"priority,omitempty"`
+	Paused   bool `json:"paused,omitempty"`
 }
 
 // SubscribeResults of track.subscribe, one per wanted track in order.

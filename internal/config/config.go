@@ -42,6 +42,8 @@ type Server struct {
 	TrustedProxies    Prefixes   `name:"trusted-proxies" env:"PARLEY_TRUSTED_PROXIES" placeholder:"CIDR[,CIDR]" help:"Reverse proxies in front of the HTTP port, such as 127.0.0.1/32 or 10.1.0.0/16: clients are then counted and logged by the address that the nearest of them saw, not by the proxy's."`
 	ProxyHeader       string     `name:"proxy-header" env:"PARLEY_PROXY_HEADER" enum:"x-forwarded-for,forwarded" default:"x-forwarded-for" help:"Where --trusted-proxies write the address: x-forwarded-for, or forwarded (RFC 7239). The other header is ignored, since clients can write it."`
 	Mixer             string     `name:"mixer" env:"PARLEY_MIXER" enum:"auto,off" default:"auto" help:"auto: mix sound, and pictures where the codec libraries are installed, for the conferences and devices that want it; off: refuse to."`
+	LastN             int        `name:"last-n" env:"PARLEY_LAST_N" default:"0" help:"Cameras that a receiver is sent at most, those of who spoke last, where a conference's policy does not say otherwise. 0: all."`
+	LoudestK          int        `name:"loudest-k" env:"PARLEY_LOUDEST_K" default:"0" help:"Microphones that are heard at a time, the loudest, where a conference's policy does not say otherwise. 0: all."`
 	Drain             Span       `name:"drain" env:"PARLEY_DRAIN" default:"3s" help:"How long to let sessions say goodbye at SIGTERM, at most 4s without a cluster."`
 	WebhookURL        []string   `name:"webhook-url" env:"PARLEY_WEBHOOK_URL" placeholder:"URL" help:"Where events of conferences are posted, signed; https, not of a private address range. May be several."`
 	WebhookSecretFile string     `name:"webhook-secret-file" env:"PARLEY_WEBHOOK_SECRET_FILE" type:"path" placeholder:"FILE" help:"Holds the secret that signs webhooks, at least 16 characters; not readable by others."`
@@ -255,6 +257,14 @@ func (c *Server) Validate() []Problem {
 	}
 	if !c.UDP.IsZero() && int(c.UDP.Port)+max(c.Workers, 1)-1 > 65535 {
 		bad("udp", "%d workers from port %d do not fit below 65536", c.Workers, c.UDP.Port)
+	}
+	for _, v := range []struct {
+		key string
+		n   int
+	}{{"last-n", c.LastN}, {"loudest-k", c.LoudestK}} {
+		if v.n < 0 || v.n > 1000 {
+			bad(v.key, "%d is not 0 to 1000", v.n)
+		}
 	}
 	c.checkPorts(bad)
 	if !c.Admin.IsZero() && c.Admin.Port == c.HTTP.Port && (c.Admin.Addr == c.HTTP.Addr || !c.Admin.Addr.IsValid() || !c.HTTP.Addr.IsValid()) {

@@ -39,6 +39,8 @@ func (r *room) further(now clock.Time, e control.Effect) {
 		r.rewire(now, e)
 	case control.ReleaseMedia:
 		r.releaseMedia(now, e)
+	case control.Reselect:
+		r.reselect()
 	}
 }
 
@@ -138,6 +140,11 @@ func (r *room) sync(now clock.Time, it *item) (any, error) {
 		l := r.leg(d)
 		l.forced = true
 		l.need(now, needSoon, "resync")
+	}
+	if d != nil {
+		if l := r.legs[d.MS]; l != nil {
+			l.unsure = true
+		}
 	}
 	return res, err
 }

@@ -199,6 +199,8 @@ func Overlay(a, b api.Policy) api.Policy {
 	over(&a.OneScreen, b.OneScreen)
 	over(&a.MaxFloorUsers, b.MaxFloorUsers)
 	over(&a.FloorMutes, b.FloorMutes)
+	over(&a.LastN, b.LastN)
+	over(&a.LoudestK, b.LoudestK)
 	over(&a.FloorChair, b.FloorChair)
 	if b.FloorAlgorithm != "" {
 		a.FloorAlgorithm = b.FloorAlgorithm

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"parley/api"
 	"parley/internal/base/clock"
 	"parley/internal/base/ids"
 	"parley/internal/conference/control"
@@ -52,6 +53,9 @@ type leg struct {
 	numbered int                               // slots that were ever made
 	moved    bool                              // a slot shows something else: media.slots is due
 
+	withheld []api.WithheldTrack // that the client was told of
+	unsure   bool                // it may have missed that
+
 	needAt  clock.Time // media.needed is due; zero: nothing to tell
 	needWhy string
 	forced  bool // to be told though nothing lacks
@@ -63,6 +67,7 @@ type section struct {
 	kind    plane.Kind
 	cid     string              // publishes this
 	sub     *model.Subscription // carries this; nil: free
+	pinned  bool                // by its layout, as the media side was told
 	ssrc    uint32
 	rtx     uint32
 	receive bool // offered for us to send on
@@ -392,5 +397,6 @@ func (l *leg) reset(conn ids.Connection, session sdp.Session) {
 	}
 	l.conn, l.session, l.sections, l.pending = conn, session, nil, p.pending
 	l.endAt = [plane.Application + 1]clock.Time{}
+	l.unsure, l.withheld = l.unsure || len(l.withheld) > 0, nil
 	l.opened, l.failed, l.prints, l.media, l.published, l.refused, l.told = false, false, nil, plane.LegMedia{}, nil, nil, nil
 }

@@ -290,6 +290,7 @@ func (r *room) rearrange(now clock.Time) {
 			l.serve(l.served)
 			r.turn(now, l)
 		}
+		r.repin(l)
 	}
 }
 
@@ -316,6 +317,9 @@ func (l *leg) label(s *section) string {
 // tellSlots says what the slots of each leg show, when that has changed.
 func (r *room) tellSlots() {
 	for _, l := range r.legs {
+		if l.unsure {
+			r.retell(l)
+		}
 		if !l.moved || l.rtp != nil || l.dev.Dialect != "ws" {
 			continue
 		}

@@ -152,6 +152,7 @@ func (r *room) negotiate(now clock.Time, it *item, l *leg, p api.OfferParams) (*
 	if err != nil {
 		return nil, err
 	}
+	a.Media.LastN, a.Media.Loudest = r.m.Selection(l.dev)
 	if err := r.f.cfg.Plane.Configure(l.conn, a.Media); err != nil {
 		return nil, err
 	}
@@ -282,6 +283,9 @@ func (r *room) feed(l *leg, s *section) {
 		if track = r.translation(l, s); track == "" {
 			return
 		}
+	}
+	if s.pinned = slices.Contains(r.m.Pinned(l.dev), s.sub.Track.ID); s.pinned {
+		w.Priority = max(w.Priority, 1)
 	}
 	err := r.f.cfg.Plane.Subscribe(plane.Subscription{
 		Conf: r.id, Sub: s.name(), Track: track, Conn: l.connOf(s.mid), MID: s.mid,

@@ -240,9 +240,12 @@ func (n *notifier) direct(to ids.Session, name string, body json.RawMessage) {
 	}
 }
 
-func (n *notifier) needed(to ids.Session, m api.MediaNeeded) {
-	b, _ := json.Marshal(m) // strings and numbers
-	n.direct(to, "media.needed", b)
+func (n *notifier) needed(to ids.Session, m api.MediaNeeded) { n.tellJSON(to, "media.needed", m) }
+
+// tellJSON tells one session an event whose body is of strings and numbers.
+func (n *notifier) tellJSON(to ids.Session, name string, body any) {
+	b, _ := json.Marshal(body)
+	n.direct(to, name, b)
 }
 
 func (n *notifier) speakers(body api.SpeakerActive) {

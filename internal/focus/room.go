@@ -424,6 +424,10 @@ func (r *room) handleMedia(now clock.Time, e plane.Event) {
 		r.fact(now, control.TrackHeard, control.Heard{Track: e.Track, SSRC: e.SSRC})
 	case plane.KeyPressed:
 		r.keyPressed(now, e)
+	case plane.LayersWanted:
+		r.layersWanted(now, e)
+	case plane.TracksWithheld:
+		r.withheld(e)
 	case plane.TrackEnded:
 		if l := r.conns[e.Conn]; l != nil && l.rtp != nil {
 			return // its phone changes SSRCs as it likes; that it ceased is told otherwise

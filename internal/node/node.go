@@ -135,6 +135,7 @@ func (n *Node) assemble(ln net.Listener, tlsConfig *tls.Config) error {
 	clk := clock.NewSystem()
 	pol := policy.Default()
 	pol.Dev, pol.MaxUsers = c.Dev, c.Limits.Participants
+	pol.LastN, pol.LoudestK = c.LastN, c.LoudestK
 	n.focus = focus.New(focus.Config{Inviter: n.auth, Clock: clk, Log: n.log, Policy: pol, MaxConferences: c.Limits.Conferences, Definitions: n.defs, Observe: n.observer(), ICEServers: n.iceServers})
 	if err := n.focus.Recover(); err != nil {
 		return fmt.Errorf("--data: %w", err)
@@ -194,6 +195,7 @@ func (n *Node) surface(clk *clock.System) http.Handler {
 	n.whip = whip.NewHandler(whip.Config{Port: n.focus, Auth: n.auth, Origin: from, Log: n.log})
 	pol := policy.Default()
 	pol.MaxUsers = c.Limits.Participants
+	pol.LastN, pol.LoudestK = c.LastN, c.LoudestK
 	h := web.Handler(web.Config{
 		API: admin.New(admin.Config{
 			Conferences: n.focus, Definitions: n.defs, Auth: n.auth, Policy: pol, Log: n.log, Traces: tracing{n},

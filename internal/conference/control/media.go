@@ -149,6 +149,7 @@ func mediaReset(m *Machine, t *turn, p Refused) (any, error) {
 	}
 	t.effect(CloseMedia{s.ID, s.Conn, "reset"})
 	s.Conn, s.Link, s.LinkAt, s.Restart = m.cfg.IDs.Connection(), model.LinkNew, t.now, 0
+	m.media.allLayers(t, s)
 	for _, k := range m.tracks.of(s.ID) {
 		k.MID = "" // sections are counted anew; a number that another track had is no replacement
 	}

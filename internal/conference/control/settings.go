@@ -61,6 +61,9 @@ func setPolicy(m *Machine, t *turn, p api.SetPolicyParams) (any, error) {
 // enforce makes rules hold for what is there already.
 func enforce(m *Machine, t *turn, p policy.Policy) {
 	was := m.topo.choice()
+	if p.LastN != m.cfg.Policy.LastN || p.LoudestK != m.cfg.Policy.LoudestK {
+		t.effect(Reselect{})
+	}
 	m.cfg.Policy = p
 	if m.topo.choice() != was {
 		m.topo.tell(t)

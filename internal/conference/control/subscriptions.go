@@ -13,6 +13,9 @@ func subscribe(m *Machine, t *turn, p api.SubscribeTracks) (any, error) {
 	if len(p.Tracks) > m.cfg.Policy.MaxSubs {
 		return nil, errBadParams("too many tracks in one request")
 	}
+	if err := m.subs.wantsFew(t, p.LastN); err != nil {
+		return nil, err
+	}
 	if p.Auto != nil && t.dev.Subscribe != "slots" {
 		t.dev.Subscribe = "none"
 		if *p.Auto {
@@ -30,6 +33,10 @@ func subscribe(m *Machine, t *turn, p api.SubscribeTracks) (any, error) {
 // request starts a subscription or changes what it wants.
 func (x *subscriptions) request(t *turn, w api.WantedTrack) api.SubscribedTrack {
 	out := api.SubscribedTrack{Track: w.Track, Code: 200}
+	if !sane(w) {
+		out.Code, out.Reason = 400, "bad-request"
+		return out
+	}
 	k := x.m.conf.Tracks[ids.Track(w.Track)]
 	if k == nil {
 		out.Code, out.Reason = 404, "not-found"

@@ -127,6 +127,7 @@ func init() { // in init, since handlers refer to the table through Decode
 		NodeStopping:     fact(nodeStopping),
 		LeaseLost:        fact(leaseLost),
 		LinkWeak:         fact(weakened),
+		LayersWanted:     fact(layersWanted),
 	}
 }
 

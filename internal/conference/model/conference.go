@@ -138,6 +138,7 @@ type Device struct {
 	Supply
 
 	Subscribe string                // auto, none, slots
+	LastN     int                   // cameras it wants at a time; 0: as the policy says
 	MS        ids.MediaSession      // the current one toward the server
 	Media     []*MediaSession       // all that are open, oldest first
 	Receives  map[string]int        // live subscriptions by label, for media/status
@@ -183,6 +184,8 @@ type Track struct {
 	Held       Hold        // why the focus mutes it
 	Asked      ids.Session // of the moderator who asked for its unmuting; empty: none waits
 	Order      uint64      // order of publishing, never reused
+	Layers     int         // encodings its publisher is to send, as it was told; 0: all
+	LayerRIDs  []string    // their names
 	Rev        uint64
 }
 

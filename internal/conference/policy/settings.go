@@ -33,6 +33,8 @@ type Settings struct {
 	Topology       string
 	// AllowDiscouraged: the standards advise against the topology, and it is wanted.
 	AllowDiscouraged bool
+	LastN            int // cameras that a receiver is sent at most; 0: all
+	LoudestK         int // microphones that are heard at a time; 0: all
 	// E2EE: media is encrypted end to end, so that nothing may be done for which
 	// the server would have to look into it.
 	E2EE bool
@@ -56,6 +58,9 @@ func ErrEncrypted(code int, why string) error {
 // maxFloorUsers bounds the holders of a floor; more is no floor any more.
 const maxFloorUsers = 100
 
+// maxSelected bounds LastN and LoudestK: more are no choice any more.
+const maxSelected = 1000
+
 // maxChair bounds the name of a user.
 const maxChair = 256
 
@@ -72,6 +77,8 @@ func (p Policy) With(a api.Policy, house Policy) (Policy, error) {
 	set(&p.MaxFloorUsers, a.MaxFloorUsers)
 	set(&p.MaxUsers, a.MaxUsers)
 	set(&p.AllowDiscouraged, a.AllowDiscouraged)
+	set(&p.LastN, a.LastN)
+	set(&p.LoudestK, a.LoudestK)
 	set(&p.E2EE, a.E2EE)
 	if p.E2EE && a.Topology == "" && !Blind(p.Topology) { // the house's, not what was asked for
 		p.Topology, p.AllowDiscouraged = "", false
@@ -110,7 +117,7 @@ func (p Policy) Under(a api.Policy) Policy {
 	q, _ := p.With(safe, p) // booleans pass
 	for _, one := range []api.Policy{
 		{MaxUsers: a.MaxUsers}, {MaxFloorUsers: a.MaxFloorUsers}, {FloorAlgorithm: a.FloorAlgorithm},
-		{Floors: a.Floors, FloorMutes: a.FloorMutes}, {FloorChair: a.FloorChair}, {Topology: a.Topology, AllowDiscouraged: a.AllowDiscouraged},
+		{LastN: a.LastN}, {LoudestK: a.LoudestK}, {Floors: a.Floors, FloorMutes: a.FloorMutes}, {FloorChair: a.FloorChair}, {Topology: a.Topology, AllowDiscouraged: a.AllowDiscouraged},
 	} {
 		if r, err := q.With(one, p); err == nil {
 			q = r
@@ -139,6 +146,10 @@ func (p Policy) check(house Policy) error {
 		return bad("maxFloorUsers")
 	case p.MaxUsers < 1 && house.MaxUsers > 0 || p.MaxUsers < 0 || house.MaxUsers > 0 && p.MaxUsers > house.MaxUsers:
 		return bad("maxUsers is more than this server allows, or none")
+	case p.LastN < 0 || p.LastN > maxSelected:
+		return bad("lastN")
+	case p.LoudestK < 0 || p.LoudestK > maxSelected:
+		return bad("loudestK")
 	case len(p.FloorChair) > maxChair || strings.ContainsFunc(p.FloorChair, unicode.IsControl) || !utf8.ValidString(p.FloorChair):
 		return bad("floorChair")
 	case p.Topology != "" && !slices.Contains(api.Topologies(), p.Topology):
@@ -168,6 +179,12 @@ func (p Policy) API() api.Policy {
 	}
 	if p.AllowDiscouraged {
 		a.AllowDiscouraged = &p.AllowDiscouraged
+	}
+	if p.LastN != 0 {
+		a.LastN = &p.LastN
+	}
+	if p.LoudestK != 0 {
+		a.LoudestK = &p.LoudestK
 	}
 	if p.E2EE {
 		a.E2EE = &p.E2EE
