@@ -9,6 +9,7 @@ package metrics
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -24,11 +25,21 @@ const (
 	Gauge
 )
 
-// Metric is one name. With Label, values come by its values.
+// Metric is one name. With Label, values come by its values; several labels, and
+// their values, have commas between. Every label has few values, whatever
+// clients do: none of them is a name or an id.
 type Metric struct {
 	Name, Help string
 	Kind       Kind
 	Label      string
+}
+
+// labels lists the names.
+func (m *Metric) labels() []string {
+	if m.Label == "" {
+		return nil
+	}
+	return strings.Split(m.Label, ",")
 }
 
 // Values are one scrape: by name, then by label value ("" without a label).
@@ -70,7 +81,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for label, n := range v[m.Name] {
 			var labels []string
 			if m.Label != "" {
-				labels = []string{label}
+				labels = strings.Split(label, ",")
 			}
 			ch <- prometheus.MustNewConstMetric(c.descs[m.Name], kind, n, labels...)
 		}
@@ -82,11 +93,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 func Handler(read func(Values)) http.Handler {
 	c := &collector{descs: map[string]*prometheus.Desc{}, read: read}
 	for _, m := range Table {
-		var labels []string
-		if m.Label != "" {
-			labels = []string{m.Label}
-		}
-		c.descs[m.Name] = prometheus.NewDesc(m.Name, m.Help, labels, nil)
+		c.descs[m.Name] = prometheus.NewDesc(m.Name, m.Help, m.labels(), nil)
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -22,7 +22,7 @@ func page() string {
 		}
 		label := "–"
 		if m.Label != "" {
-			label = "`" + m.Label + "`"
+			label = "`" + strings.Join(m.labels(), "`, `") + "`"
 		}
 		b.WriteString("| `" + m.Name + "` | " + kind + " | " + label + " | " + m.Help + " |\n")
 	}
@@ -57,10 +57,11 @@ func TestScrape(t *testing.T) {
 		v.Set("parley_links", "", 3)
 		v.Add("parley_dropped_total", "stun-unknown", 2)
 		v.Add("parley_dropped_total", "stun-unknown", 2)
+		v.Set("parley_media_bits", "in,audio", 5)
 	})
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	for _, want := range []string{"parley_links 3\n", `parley_dropped_total{reason="stun-unknown"} 4`, "go_goroutines "} {
+	for _, want := range []string{"parley_links 3\n", `parley_dropped_total{reason="stun-unknown"} 4`, `parley_media_bits{direction="in",kind="audio"} 5`, "go_goroutines "} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("lacks %q", want)
 		}

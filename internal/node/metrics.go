@@ -34,7 +34,10 @@ func (n *Node) measure(v metrics.Values) {
 		"delivered": w.Delivered, "retried": w.Retried, "given-up": w.GivenUp, "dropped": w.Dropped,
 	})
 	v.Set("parley_webhooks_waiting", "", float64(w.Waiting))
-	measureMedia(v, n.pool.Counters())
+	c := n.pool.Counters()
+	measureMedia(v, c)
+	measureRepairs(v, c)
+	n.measureQuality(v)
 	n.measureMixer(v)
 	if n.turn != nil {
 		measureTURN(v, n.turn.Stats())
