@@ -148,6 +148,9 @@ func (c *Controller) OnTWCC(now clock.Time, t rtcp.TWCC) {
 	c.OnFeedback(now, c.results)
 }
 
+// Results returns what the last feedback told, until the next.
+func (c *Controller) Results() []Result { return c.results }
+
 // OnCCFB takes RFC 8888 feedback.
 func (c *Controller) OnCCFB(now clock.Time, f rtcp.CCFB) {
 	c.results = c.history.CCFB(&f, c.results[:0])

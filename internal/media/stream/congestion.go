@@ -5,6 +5,7 @@ import (
 
 	"parley/internal/base/clock"
 	"parley/internal/media/bwe"
+	"parley/internal/media/graph"
 	"parley/internal/media/rtcp"
 )
 
@@ -50,6 +51,7 @@ type congestion struct {
 	known bool       // the estimate is one
 	told  bool       // somebody said what is wanted
 
+	early   early
 	queue   lane // media that wait for room
 	again   lane // repairs that do
 	lead    int  // bytes of media ahead of repairs while both wait
@@ -181,7 +183,7 @@ func (e *Egress) wake(at clock.Time) {
 }
 
 // handleCongestion takes what a receiver tells of what arrived.
-func (e *Egress) handleCongestion(now clock.Time, p *rtcp.Packet) {
+func (e *Egress) handleCongestion(now clock.Time, p *rtcp.Packet, out *graph.Batch) {
 	c := e.cong
 	if c == nil {
 		return
@@ -203,6 +205,7 @@ func (e *Egress) handleCongestion(now clock.Time, p *rtcp.Packet) {
 		return
 	}
 	e.settle(now)
+	e.told(now, c.cc.Results(), out)
 }
 
 // allow takes feedback that is not more than packets were sent for.

@@ -47,8 +47,9 @@ type Egress struct {
 
 	foreign map[uint32]*foreign // by SSRC
 	red     redundancy
-	cong    *congestion // nil: no receiver tells what arrives
-	trips   clock.Time  // when the first circuit breaker closes
+	cong    *congestion   // nil: no receiver tells what arrives
+	least   time.Duration // of RTT in a while
+	trips   clock.Time    // when the first circuit breaker closes
 
 	twSeq uint16
 	absAt clock.Time
@@ -122,7 +123,7 @@ func (e *Egress) HandleFeedback(now clock.Time, compound []byte, out *graph.Batc
 		case p.Type == rtcp.TypeRTPFB && p.Count == rtcp.FmtNACK:
 			e.handleNACK(now, &p, out)
 		case p.Type == rtcp.TypeRTPFB:
-			e.handleCongestion(now, &p)
+			e.handleCongestion(now, &p, out)
 		case p.Type == rtcp.TypePSFB && p.Count == rtcp.FmtPLI:
 			if m, ok := p.Media(); ok {
 				e.wantKeyframe(now, m)
@@ -206,6 +207,11 @@ func (e *Egress) handleBlock(now clock.Time, b rtcp.Block) {
 		e.RTT = rtt
 	} else {
 		e.RTT += (rtt - e.RTT) / 4
+	}
+	if e.least == 0 || rtt < e.least {
+		e.least = rtt
+	} else {
+		e.least += (rtt - e.least) / 16
 	}
 	if e.cong != nil {
 		e.cong.cc.OnRTT(e.RTT)

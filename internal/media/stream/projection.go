@@ -437,9 +437,18 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 	whole := n + int(in.Hdr.PayloadEnd-from)
 	e.Packets++
 	e.Octets += uint64(whole)
-	e.sent(now, f.SSRC, f.Seq, whole, tw)
-	if osn >= 0 && e.cong != nil {
-		e.cong.repairs.octets += uint64(whole)
+	if c := e.cong; c != nil {
+		if (tw || c.fb.CCFB) && p.RTXSSRC != 0 && !p.Passing && (osn < 0 || c.cluster == 0) { // what a probe repeats is no answer
+			seq := f.Seq
+			if osn >= 0 {
+				seq = uint16(osn)
+			}
+			c.early.depart(now, e.twSeq, p, seq)
+		}
+		if osn >= 0 {
+			c.repairs.octets += uint64(whole)
+		}
 	}
+	e.sent(now, f.SSRC, f.Seq, whole, tw)
 	return size
 }

@@ -52,6 +52,9 @@ func (r *redundancy) heard(now clock.Time, lost float64) {
 	}
 }
 
+// lossy reports whether the path has been losing lately.
+func (r *redundancy) lossy(now clock.Time) bool { return r.at[0] != 0 && now.Sub(r.at[0]) < lossHold }
+
 // depth returns how many payloads to repeat.
 func (r *redundancy) depth(now clock.Time) int {
 	for i := maxRepeats - 1; i >= 0; i-- {

@@ -27,32 +27,36 @@ type resend struct {
 // retransmission. Without an agreed RTX format nothing is resent: repeating a
 // packet under its own number with another header would use an AEAD nonce twice.
 func (p *Projection) Resend(now clock.Time, seq uint16, out *graph.Batch) {
-	if p.RTXSSRC == 0 || p.Dead || p.sect == nil || len(p.segs) == 0 {
-		return
-	}
 	num := p.next + int64(seqnum.Diff(seq, uint16(p.next)))
-	g := byOut(p.segs, num)
-	if g == nil || num < p.pacing.floor {
-		return
+	if p.mayResend(now, num) && p.resend(now, num, out) {
+		r := &p.resends[num%resendSlots]
+		p.leg.copyLater(now, p, num, r.out == num)
+		*r = resend{out: num, at: now}
 	}
-	in := g.recall(num)
-	if in == nil || !g.covers(in) || g.src.Info == nil || in.Repaired && p.coming(now, in, num) || !p.mayResend(now, num) {
-		return
+}
+
+// resend sends the packet of a number again, if it was sent, is still there, and
+// the share of repairs is not spent.
+func (p *Projection) resend(now clock.Time, num int64, out *graph.Batch) bool {
+	if p.RTXSSRC == 0 || num < p.pacing.floor || num >= p.next {
+		return false
+	}
+	g, in := p.recall(num)
+	if in == nil || !g.covers(in) || in.Repaired && p.coming(now, in, num) {
+		return false
 	}
 	_, rtx, codec, ok := p.table(g.src).PT(in.Hdr.PayloadType)
-	if !ok || rtx == 0 {
-		return
+	size := int(in.Hdr.PayloadEnd - in.Hdr.PayloadOff)
+	if !ok || rtx == 0 || size > p.credit {
+		return false
 	}
-	if size := int(in.Hdr.PayloadEnd - in.Hdr.PayloadOff); size > p.credit {
-		return
-	} else {
-		p.credit -= size
-	}
+	p.credit -= size
 	f := rtp.Fields{Marker: g.marker(in), PayloadType: rtx, Seq: p.rtxSeq, TS: in.Hdr.TS + g.ts, SSRC: p.RTXSSRC}
 	p.rtxSeq++
-	p.write(now, in, g, &f, codec, int(seq), out)
+	p.write(now, in, g, &f, codec, int(uint16(num)), out)
 	p.leg.RTX++
 	p.Tally.RTX++
+	return true
 }
 
 // coming reports that a packet which came late has not left yet: it is of this
@@ -67,17 +71,18 @@ func (p *Projection) coming(now clock.Time, in *graph.Packet, num int64) bool {
 }
 
 // mayResend refuses the same number twice within a round trip: the first answer
-// is still on its way (PTP-6).
+// is still on its way (PTP-6). That is so within the shortest one only: when the
+// path's queues make it longer, who asks again may have waited for them.
 func (p *Projection) mayResend(now clock.Time, num int64) bool {
 	if p.resends == nil {
 		p.resends = new([resendSlots]resend)
 	}
 	r := &p.resends[num%resendSlots]
-	if r.out == num && now.Sub(r.at) < p.leg.Roundtrip() {
-		return false
+	rtt := p.leg.least
+	if rtt == 0 {
+		rtt = DefaultRTT
 	}
-	*r = resend{out: num, at: now}
-	return true
+	return r.out != num || r.at == 0 || now.Sub(r.at) >= rtt
 }
 
 // SenderInfo makes the sender part of a report for now: our clock, the RTP time

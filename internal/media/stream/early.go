@@ -1,0 +1,146 @@
+package stream
+
+import (
+	"time"
+
+	"parley/internal/base/clock"
+	"parley/internal/media/bwe"
+	"parley/internal/media/graph"
+)
+
+// Feedback on what arrived tells of losses as NACK does, on another packet: what
+// it tells is resent without being asked for, so that a lost NACK, or a lost
+// answer, costs no round trip.
+const (
+	flights = 1024 // packets remembered; a power of two
+	// followers are how many later packets must have come before one is taken for
+	// lost and not for late (RFC 9002, section 6.1.1).
+	followers = 3
+	// A receiver waits some 400 ms for what is missing. Where a path loses, the last
+	// answer that has time goes out twice, so far apart that a burst does not take
+	// both: that is the first from farAway on, else the second.
+	farAway   = 170 * time.Millisecond
+	copyAfter = 15 * time.Millisecond
+	copyLane  = 64
+)
+
+// flight is what left under a transport-wide number.
+type flight struct {
+	p   *Projection
+	at  clock.Time
+	tw  uint16
+	seq uint16 // of media, or of what was answered
+}
+
+// early remembers packets until feedback tells what became of them.
+type early struct {
+	ring   []flight
+	open   [2 * followers]uint16 // told lost, but too few have followed
+	n      int
+	copies lane // second answers, due copyAfter after their time
+}
+
+// depart notes a media packet or an answer that left.
+func (x *early) depart(now clock.Time, tw uint16, p *Projection, seq uint16) {
+	if x.ring == nil {
+		x.ring = make([]flight, flights)
+	}
+	x.ring[tw%flights] = flight{p: p, at: now, tw: tw, seq: seq}
+}
+
+func (x *early) find(tw uint16) *flight {
+	if x.ring == nil {
+		return nil
+	}
+	if f := &x.ring[tw%flights]; f.tw == tw && f.p != nil {
+		return f
+	}
+	return nil
+}
+
+// told acts on what feedback told of packets, in order of their numbers.
+func (e *Egress) told(now clock.Time, results []bwe.Result, out *graph.Batch) {
+	x := &e.cong.early
+	if len(results) == 0 || x.ring == nil || !e.Ready || e.Passes {
+		return
+	}
+	for _, tw := range x.open[:x.n] { // by now enough have followed
+		for i := range results {
+			if f := x.find(tw); f != nil && uint16(results[i].Seq) == tw && results[i].Received {
+				f.p = nil
+			}
+		}
+		e.resendLost(now, tw, out)
+	}
+	x.n = 0
+	after := 0
+	for i := range results {
+		if results[i].Received {
+			after++
+		}
+	}
+	for i := range results {
+		switch r := &results[i]; {
+		case r.Received:
+			after--
+			if f := x.find(uint16(r.Seq)); f != nil {
+				f.p = nil
+			}
+		case r.Untold:
+		case after >= followers:
+			e.resendLost(now, uint16(r.Seq), out)
+		case x.n < len(x.open):
+			x.open[x.n] = uint16(r.Seq)
+			x.n++
+		}
+	}
+}
+
+// resendLost sends a packet again that was told lost, whether it was one of media
+// or itself an answer.
+func (e *Egress) resendLost(now clock.Time, tw uint16, out *graph.Batch) {
+	f := e.cong.early.find(tw)
+	if f == nil {
+		return
+	}
+	p := f.p
+	f.p = nil
+	if p.resends != nil {
+		if r := &p.resends[f.seq%resendSlots]; uint16(r.out) == f.seq && r.at == f.at {
+			r.at = 0 // what answered is what was lost
+		}
+	}
+	if p.repairable() {
+		e.repair(now, p, f.seq, out)
+	}
+}
+
+// repairable reports whether anything may be resent at all.
+func (p *Projection) repairable() bool { return p.RTXSSRC != 0 && !p.paused && !p.Dead }
+
+// copyLater plans to send an answer once more.
+func (e *Egress) copyLater(now clock.Time, p *Projection, num int64, second bool) {
+	c := e.cong
+	if c == nil || !second && e.least < farAway || !e.red.lossy(now) {
+		return
+	}
+	if c.early.copies.push(waiting{p: p, num: num, at: now}, copyLane) {
+		e.wake(now.Add(copyAfter))
+	}
+}
+
+// copyAgain sends second answers and returns when the next is due.
+func (e *Egress) copyAgain(now clock.Time, out *graph.Batch) clock.Time {
+	l := &e.cong.early.copies
+	for l.n > 0 {
+		w := l.ring[l.head]
+		if due := w.at.Add(copyAfter); due > now {
+			return due
+		}
+		l.pop()
+		if e.cong.has(now) {
+			w.p.resend(now, w.num, out)
+		}
+	}
+	return 0
+}
