@@ -190,15 +190,15 @@ func (p *Projection) stuck(now clock.Time) bool {
 	live := p.src.Points(now, int(p.layer))
 	has, most := live&layer.Below(g.s, g.t), live&layer.Below(c.want.s, c.want.t)
 	s, t := layer.Top(most)
-	if hs, ht := layer.Top(has); most == 0 || (hs == s && ht == t) || c.intact&(point{s, t}).bit() != 0 {
+	hs, ht := layer.Top(has)
+	if most == 0 || (hs == s && ht == t) || c.intact&(point{s, t}).bit() != 0 {
 		c.since = 0
 		return false
-	} else if c.since == 0 {
-		c.since = now
-	} else if hs == s {
-		return now.Sub(c.since) >= temporalPatience
 	}
-	return true
+	if c.since == 0 {
+		c.since = now
+	}
+	return hs != s || now.Sub(c.since) >= temporalPatience
 }
 
 // fill puts padding under a number that was kept for a packet which turned out,

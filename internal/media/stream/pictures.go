@@ -37,7 +37,7 @@ func (x *pictureIDs) read(p *graph.Packet, s *Source) {
 func (x *pictureIDs) align(in *graph.Packet, g *segment) {
 	var y pictureIDs
 	y.read(in, g.src)
-	if x.codec != y.codec {
+	if g.pic, g.tl0, g.keyidx, g.frames = 0, 0, 0, 0; x.codec != y.codec {
 		return
 	}
 	if x.hasIDs && y.hasIDs {

@@ -238,7 +238,9 @@ func (p *Projection) follow(in *graph.Packet, s *Source, codec payload.Codec, le
 	if leave { // but numbers of lost ones before it stay reserved
 		g.leave(in.ExtSeq, picture)
 	} else {
-		g.take(in.ExtSeq)
+		if g.take(in.ExtSeq); in.ExtSeq == g.from {
+			g.at = in.Hdr.TS
+		}
 	}
 	p.next = g.next()
 	return !leave
@@ -298,11 +300,8 @@ func (p *Projection) start(in *graph.Packet, s *Source) {
 		if s.Track.Keep && p.adopt(in.Hdr.SSRC) {
 			p.next, g.ts = in.ExtSeq, 0
 		}
-	} else if prev := &p.segs[len(p.segs)-1]; prev.hist == g.hist && prev.gen == g.gen {
-		g.ts, g.pic, g.tl0, g.keyidx, g.frames = prev.ts, prev.picture(), prev.tl0, prev.keyidx, prev.frames
 	} else {
-		g.ts = p.align(in, s, prev)
-		p.ids.align(in, &g)
+		p.join(&g, in, s)
 	}
 	if p.shows(s) && int8(in.Layer) < p.layer {
 		p.abandon()
@@ -318,6 +317,21 @@ func (p *Projection) start(in *graph.Packet, s *Source) {
 	}
 	p.lastTS, p.lastAt = in.Hdr.TS+g.ts, in.Arrival
 	p.leg.Env.ReportSoon(in.Arrival, p.leg.Leg)
+}
+
+// join goes on with the line of the segment before. Pictures run on from a key
+// frame; without one they refer to each other by their ids.
+func (p *Projection) join(g *segment, in *graph.Packet, s *Source) {
+	prev := &p.segs[len(p.segs)-1]
+	if prev.hist == g.hist && prev.gen == g.gen {
+		g.ts, g.pic, g.tl0, g.keyidx, g.frames = prev.ts, prev.picture(), prev.tl0, prev.keyidx, prev.frames
+		if !in.Keyframe {
+			return
+		}
+	} else {
+		g.ts = p.align(in, s, prev)
+	}
+	p.ids.align(in, g)
 }
 
 // adopt takes over the source's own SSRC (RFC 7667, section 3.2.1.3), false

@@ -32,6 +32,7 @@ type segment struct {
 	// tell has the descriptors say which decode targets are served: less than the
 	// structure promises, or again more than was said before.
 	tell bool
+	at   uint32 // source timestamp of its first picture
 }
 
 // maxSegments bounds the map of one projection; beyond it the oldest numbers
@@ -140,10 +141,11 @@ func (s *segment) marker(in *graph.Packet) bool {
 func (s *segment) renames() bool { return s.pic != 0 || s.tl0 != 0 || s.keyidx != 0 || s.sieve != nil }
 
 // targets has a packet's dependency descriptor tell which decode targets are
-// served: each that tells so already, and frames of the lowest temporal layer,
-// so that a receiver that lost one learns it with the next.
+// served: each that tells so already, those of the segment's first picture, and
+// of frames of the lowest temporal layer, so that who lost one learns it with the
+// next.
 func (s *segment) targets(in *graph.Packet, hop *rewrite.Hop) {
-	if f := &in.Frame; f.Has(layer.Exact) && (f.Has(layer.Tells) || f.Temporal == 0) {
+	if f := &in.Frame; f.Has(layer.Exact) && (f.Has(layer.Tells) || f.Temporal == 0 || in.Hdr.TS == s.at) {
 		hop.Dependency, hop.Spatial, hop.Temporal = s.src.Layers[s.layer].dep, s.s, s.t
 	}
 }
