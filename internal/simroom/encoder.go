@@ -135,7 +135,11 @@ func (e *encoding) encode(now clock.Time, u *Publisher, layer uint8, number uint
 		if i == 0 {
 			b = append(b, vp8Header(key, 1280>>e.below, 720>>e.below)...)
 		}
+		clear := len(b)
 		b = append(b, make([]byte, max(truthLen, n/parts-len(b)))...)
+		if u.noise != nil {
+			_, _ = u.noise.Read(b[clear:])
+		}
 		t := truth{track: uint8(u.peer.leg), layer: layer, part: uint16(i), parts: uint16(parts), number: number, at: now}
 		t.put(b)
 		u.VideoBytes += uint64(len(b))

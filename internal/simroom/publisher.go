@@ -3,6 +3,7 @@ package simroom
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"parley/internal/base/clock"
@@ -22,6 +23,7 @@ type Media struct {
 	Speaks  bool      // loud; else it is silence with a noise floor
 	Layers  []float64 // kbit/s of the simulcast encodings, lowest first; none: no video
 	Fixed   bool      // does not heed what its own uplink carries
+	Sealed  bool      // encrypted end to end: noise behind the bytes that VP8 leaves clear
 	// Sound makes the n-th payload of audio and its level. Without it payloads are
 	// nothing that a decoder knows, and tell their number to an Ear.
 	Sound func(n uint32) (payload []byte, level uint8)
@@ -44,6 +46,7 @@ type Publisher struct {
 
 	peer  *Peer
 	fixed bool
+	noise *rand.ChaCha8 // what a sealed payload is; nil: not sealed
 	ccBWE *bwe.Controller
 	// queue waits for the pacer.
 	queue  []outgoing
@@ -104,6 +107,9 @@ func (p *Peer) Publish(m Media) *Publisher {
 	r := p.room
 	u := &Publisher{peer: p, fixed: m.Fixed, rtt: 100 * time.Millisecond}
 	p.Pub = u
+	if m.Sealed { // of a source of its own, so that all else is as without
+		u.noise = rand.NewChaCha8([32]byte{byte(p.leg)})
+	}
 	now := r.now
 	u.tickAt = now
 	if !m.NoAudio {
@@ -148,7 +154,7 @@ func (p *Peer) announce(mid string, k plane.Kind) *track {
 	r := p.room
 	id := graph.TrackID(r.tracks)
 	r.tracks++
-	t := plane.Track{Conf: conf, Conn: p.conn, Track: ids.Track(fmt.Sprint("trk_", id)), MID: mid, Kind: k,
+	t := plane.Track{Conf: conf, Conn: p.conn, Track: ids.Track(fmt.Sprint("trk_", id)), MID: mid, Kind: k, Encrypted: p.Pub.noise != nil,
 		CNAME: "alias-" + p.Name, SrcID: 0xC0000000 + uint32(id)}
 	r.Engine.AddTrack(r.now, engine.TrackConfig{ID: id, Track: t, Leg: p.leg}, &r.out)
 	return &track{id: id, t: t}
