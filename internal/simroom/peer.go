@@ -14,6 +14,7 @@ import (
 	"parley/internal/media/rtcp"
 	"parley/internal/media/rtp"
 	"parley/internal/media/stream"
+	"parley/internal/media/trace"
 )
 
 // Extension ids and payload types of peers. Those that peers send with differ
@@ -61,6 +62,9 @@ type Peer struct {
 
 // Leg returns the peer's leg on the engine.
 func (p *Peer) Leg() graph.LegID { return p.leg }
+
+// TraceTo gives the leg of a peer a trace.
+func (r *Room) TraceTo(p *Peer, sink trace.Sink) { r.Engine.TraceLeg(r.now, p.leg, sink) }
 
 // Stats returns what the engine tells of the peer's leg.
 func (p *Peer) Stats() (s plane.LinkStats) {
