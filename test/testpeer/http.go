@@ -22,6 +22,8 @@ type Options struct {
 	Script Script
 	// Audio and Video are how many sections a player offers; both zero: one each.
 	Audio, Video int
+	// Setup of the peer itself.
+	Setup Setup
 	// Client is the HTTP client; nil: one without kept connections.
 	Client *http.Client
 	// EditOffer and EditAnswer may change the SDP on its way, for instance to
@@ -68,7 +70,7 @@ func Play(ctx context.Context, opt Options) (*Peer, error) {
 }
 
 func open(ctx context.Context, opt Options, prepare func(*Peer) error) (*Peer, error) {
-	p, err := New()
+	p, err := create(opt.Setup)
 	if err != nil {
 		return nil, err
 	}

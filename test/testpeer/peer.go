@@ -58,9 +58,19 @@ func (r *Received) Frames() uint64 { return r.frames.Load() }
 // retransmission that fills one does not lower it.
 func (r *Received) Gaps() uint64 { return r.gaps.Load() }
 
+// Setup of a peer; the zero value is that of New.
+type Setup struct {
+	// Check is the interval of connectivity checks once connected; 0: one second.
+	Check time.Duration
+	// Certificate is the peer's own; nil: an ECDSA one made for it.
+	Certificate *webrtc.Certificate
+}
+
 // New makes a peer with default codecs and interceptors; loopback counts as a
 // network, mDNS is off and connectivity checks are fast.
-func New() (*Peer, error) {
+func New() (*Peer, error) { return create(Setup{}) }
+
+func create(set Setup) (*Peer, error) {
 	m := &webrtc.MediaEngine{}
 	if err := m.RegisterDefaultCodecs(); err != nil {
 		return nil, err
@@ -74,9 +84,16 @@ func New() (*Peer, error) {
 	s.SetICEMulticastDNSMode(1) // disabled
 	s.SetHostAcceptanceMinWait(0)
 	s.SetPrflxAcceptanceMinWait(0)
-	s.SetICETimeouts(5*time.Second, 15*time.Second, time.Second)
+	if set.Check == 0 {
+		set.Check = time.Second
+	}
+	s.SetICETimeouts(5*time.Second, 15*time.Second, set.Check)
 	api := webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(reg), webrtc.WithSettingEngine(s))
-	pc, err := api.NewPeerConnection(webrtc.Configuration{})
+	var cfg webrtc.Configuration
+	if set.Certificate != nil {
+		cfg.Certificates = []webrtc.Certificate{*set.Certificate}
+	}
+	pc, err := api.NewPeerConnection(cfg)
 	if err != nil {
 		return nil, err
 	}

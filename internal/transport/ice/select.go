@@ -40,7 +40,7 @@ func (a *Agent) Forget(p Path) (ev Event) {
 // (some clients keep a path up with unauthenticated indications only). Call it
 // for a batch from a path that is not the selected one, and for the selected
 // one about once a second. A client sends on the pair it selected, so lasting
-// traffic on another path that it nominated is followed.
+// traffic on another path that it nominated, or that it moved to, is followed.
 func (a *Agent) Traffic(now clock.Time, p Path) (ev Event) {
 	p = p.Normalize()
 	i := a.find(p)
@@ -53,7 +53,7 @@ func (a *Agent) Traffic(now clock.Time, p Path) (ev Event) {
 		a.rival = Path{}
 	case a.rival != p:
 		a.rival, a.rivalSince = p, now
-	case now.Sub(a.rivalSince) >= a.cfg.Follow && a.paths[i].nominated != 0 && a.paths[i].gen >= a.selectedGen():
+	case now.Sub(a.rivalSince) >= a.cfg.Follow && (a.paths[i].nominated != 0 || a.moved(i)) && a.paths[i].gen >= a.selectedGen():
 		ev.Flags |= a.becomeSelected(i)
 	}
 	return ev
@@ -83,7 +83,7 @@ func (a *Agent) prefers(now clock.Time, i int, m *message) bool {
 	}
 	p, s := &a.paths[i], &a.paths[a.selected]
 	if !m.useCandidate {
-		return s.nominated == 0 && p.made > s.made
+		return s.nominated == 0 && p.made > s.made || p.made < now && a.moved(i)
 	}
 	if p.gen != s.gen {
 		return p.gen > s.gen
@@ -99,6 +99,18 @@ func (a *Agent) prefers(now clock.Time, i int, m *message) bool {
 		return p.made > s.made
 	}
 	return p.priority > s.priority
+}
+
+// moved reports whether a path looks like the selected one behind a new mapping:
+// the same candidate, first checked after the last check on the old one. Clients
+// that nominate once (pion) do not know that their address changed and will not
+// nominate again; one check alone may have been on its way for long.
+func (a *Agent) moved(i int) bool {
+	if a.selected < 0 || i == a.selected {
+		return false
+	}
+	p, s := &a.paths[i], &a.paths[a.selected]
+	return p.gen == s.gen && p.priority == s.priority && p.made > s.seen
 }
 
 // renominated notes a renomination and reports whether it is the newest.

@@ -47,6 +47,42 @@ func TestR3_LowerPriorityIsFollowed(t *testing.T) {
 	w.selected(cell)
 }
 
+// A client that nominated once and goes on checking without nomination moved to
+// a new mapping: its media or a second check tell that it uses no other.
+func TestR3_NominatedOnceIsFollowed(t *testing.T) {
+	w := newWorld(t)
+	w.check(wifi, useCandidate, priority(100))
+	w.pass(500 * time.Millisecond)
+	w.check(wifi, priority(100))
+	w.pass(400 * time.Millisecond)
+	w.check(cell, priority(100))
+	w.selected(wifi) // it may have been late
+	w.a.Traffic(w.now, cell)
+	w.pass(100 * time.Millisecond)
+	if ev := w.a.Traffic(w.now, cell); !ev.Has(Selected) {
+		t.Fatalf("%+v", ev)
+	}
+	w.selected(cell)
+
+	w = newWorld(t)
+	w.check(wifi, useCandidate, priority(100))
+	w.pass(400 * time.Millisecond)
+	w.check(cell, priority(100))
+	w.pass(500 * time.Millisecond)
+	w.check(cell, priority(100))
+	w.selected(cell)
+
+	w = newWorld(t) // a second candidate, or a check that was late
+	w.check(wifi, useCandidate, priority(100))
+	w.pass(100 * time.Millisecond)
+	w.check(cell, priority(100))
+	w.pass(300 * time.Millisecond)
+	w.check(wifi, priority(100))
+	w.pass(300 * time.Millisecond)
+	w.check(cell, priority(100))
+	w.selected(wifi)
+}
+
 // Clients that nominate every pair: the highest priority wins and stays
 // (RFC 8445, section 8.1.1), without flapping.
 func TestAggressiveNominationDoesNotFlap(t *testing.T) {
