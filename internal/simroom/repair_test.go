@@ -98,19 +98,19 @@ func (c *lossy) judge(t *testing.T, s Repairs, took time.Duration, fec, red, eye
 
 // TestQ5_FivePercent: NACK repairs.
 func TestQ5_FivePercent(t *testing.T) {
-	c := lossy{rtt: 100 * ms, loss: 0.05, ratio: 0.995, first: 130 * ms, freezes: 1, short: 45 * time.Second}
+	c := lossy{rtt: 100 * ms, loss: 0.05, ratio: 0.995, first: 130 * ms, freezes: 1, short: 65 * time.Second}
 	c.run(t)
 }
 
 // TestQ6_TenPercent: base layer and audio live.
 func TestQ6_TenPercent(t *testing.T) {
-	c := lossy{rtt: 100 * ms, loss: 0.10, ratio: 0.985, fec: 0.013, red: 0.002, rate: 2_000_000, estimate: 300_000, short: 45 * time.Second}
+	c := lossy{rtt: 100 * ms, loss: 0.10, ratio: 0.985, fec: 0.013, red: 0.002, rate: 2_000_000, estimate: 300_000, short: 125 * time.Second}
 	c.run(t)
 }
 
 // TestQ7_TwentyPercent: the call survives.
 func TestQ7_TwentyPercent(t *testing.T) {
-	c := lossy{rtt: 100 * ms, loss: 0.20, ratio: 0.94, fec: 0.05, red: 0.01, rate: 2_000_000, short: 45 * time.Second, oneDipMax: true}
+	c := lossy{rtt: 100 * ms, loss: 0.20, ratio: 0.94, fec: 0.05, red: 0.01, rate: 2_000_000, short: 125 * time.Second, oneDipMax: true}
 	c.run(t)
 }
 
@@ -122,13 +122,13 @@ func meanBurst(loss, n float64) *simnet.GilbertElliott {
 
 // TestQ8_Bursts: five percent in bursts of three.
 func TestQ8_Bursts(t *testing.T) {
-	c := lossy{rtt: 100 * ms, burst: meanBurst(0.05, 3), ratio: 0.995, first: 130 * ms, freezes: 1, short: 45 * time.Second}
+	c := lossy{rtt: 100 * ms, burst: meanBurst(0.05, 3), ratio: 0.995, first: 130 * ms, freezes: 1, short: 65 * time.Second}
 	c.run(t)
 }
 
 // TestQ8_BurstsFarAway: the same with a round trip of 200 ms.
 func TestQ8_BurstsFarAway(t *testing.T) {
-	c := lossy{rtt: 200 * ms, burst: meanBurst(0.05, 3), ratio: 0.97, short: 45 * time.Second}
+	c := lossy{rtt: 200 * ms, burst: meanBurst(0.05, 3), ratio: 0.97, short: 65 * time.Second}
 	c.run(t)
 }
 
