@@ -13,6 +13,7 @@ import { launchChromium } from "../lib/browsers.mjs";
 import { keepConnections } from "../lib/media.mjs";
 import { Outside, ivf } from "../lib/outsider.mjs";
 import { noErrors, Person, receives } from "../lib/people.mjs";
+import { Relay, through } from "../lib/relay.mjs";
 import { startServer, waitFor } from "../lib/server.mjs";
 
 /** A picture that is red on the left and blue on the right. */
@@ -350,6 +351,36 @@ describe("E1: end-to-end encryption in Chromium", { timeout: 600_000 }, () => {
     assert.deepEqual((await flow(fay)).peers, []);
     assert.equal(await fay.page.evaluate(() => window.__pcs.length), 1, "the server's connection alone");
     await Promise.all([eli.close(), fay.close()]);
+  });
+
+  test("layers are chosen blind: a narrow way brings the lower one, a wide one the higher", async () => {
+    const relay = await Relay.start({ target: server.media });
+    const sim = await Person.open(browser, `${url("layers")}&simulcast`, "Sim");
+    try {
+      await sim.enter();
+      const far = await enter("Far", "layers", through(relay));
+      await receives(far, 1, 1);
+      const picture = async () => (await far.stats()).inbound.find((s) => s.kind === "video");
+      const width = (ok, what) => waitFor(async () => {
+        const [a, b] = [await picture(), await new Promise((r) => setTimeout(r, 1_000)).then(picture)];
+        if (ok(b.frameWidth) && b.framesDecoded > a.framesDecoded) return b;
+        throw new Error(JSON.stringify(b));
+      }, what, 45_000);
+      const before = await width((w) => w >= 320, "a higher layer");
+      await relay.order("down rate=250k queue-time=300ms");
+      const narrow = await width((w) => w < before.frameWidth, "a lower layer in 250 kbit/s");
+      await relay.order("down rate=0");
+      const wide = await width((w) => w > narrow.frameWidth, "a higher layer again");
+      console.log(`    width ${before.frameWidth}, narrow ${narrow.frameWidth}, wide again ${wide.frameWidth}; key frames ${wide.keyFramesDecoded}; ${JSON.stringify((await seal(far)).counts)}`);
+      const rids = (await sim.stats()).outbound.filter((s) => s.rid && s.framesEncoded > 0);
+      assert.ok(rids.length >= 2, "several encodings are sent");
+      assert.equal((await seal(far)).states.every((s) => s.state === "secure"), true);
+      noErrors(sim, far);
+      await far.close();
+    } finally {
+      await sim.close();
+      await relay.stop();
+    }
   });
 
   test("an older way of transforms works too; a browser without any is told", async () => {
