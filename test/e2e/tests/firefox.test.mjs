@@ -73,4 +73,17 @@ describe("Firefox and Chromium together", { timeout: 300_000 }, () => {
       await receives(p, 1, 1, 40_000);
     }
   });
+
+  test("E1: an encrypted meeting goes over both", async () => {
+    const url = `${server.room("e2e-sealed")}?e2ee`;
+    const fox = await Fox.join(firefox, url, "Fox");
+    const chrome = await Person.join(chromium, url, "Chrome");
+    for (const p of [fox, chrome]) await receives(p, 1, 1, 60_000);
+    const seal = (p) => p.page.evaluate(() => window.__parley.seal());
+    await waitFor(async () => {
+      const all = [await seal(fox), await seal(chrome)];
+      if (all.every((s) => s.number !== "" && s.number === all[0].number && s.states.length === 2 && s.states.every((x) => x.state === "secure"))) return true;
+      throw new Error(JSON.stringify(all));
+    }, "both decrypt and have the same safety number");
+  });
 });
