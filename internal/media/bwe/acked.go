@@ -27,6 +27,15 @@ const (
 type acked struct {
 	ring []heard // made at the first packet, a leg without feedback needs none
 	n    int     // packets ever
+
+	known [2]measure // of ackedSpan and ackedFast, as of n
+}
+
+// measure is a rate once reckoned.
+type measure struct {
+	n    int
+	rate Rate
+	ok   bool
 }
 
 // heard is a packet that arrived.
@@ -56,9 +65,21 @@ func (a *acked) assume(r *Result, share float64) {
 	a.n++
 }
 
-// rate returns the rate over the last span, false when too little is known;
-// over ackedFast a guess is too much.
+// rate returns the rate over the last span, one of ackedSpan and ackedFast, false
+// when too little is known; over ackedFast a guess is too much.
 func (a *acked) rate(span time.Duration) (Rate, bool) {
+	m := &a.known[0]
+	if span == ackedFast {
+		m = &a.known[1]
+	}
+	if m.n != a.n { // it is asked for several times a feedback
+		m.n = a.n
+		m.rate, m.ok = a.reckon(span)
+	}
+	return m.rate, m.ok
+}
+
+func (a *acked) reckon(span time.Duration) (Rate, bool) {
 	if a.n < ackedMin {
 		return 0, false
 	}
@@ -67,7 +88,7 @@ func (a *acked) rate(span time.Duration) (Rate, bool) {
 	oldest, earliest, bytes, count := newest, latest, 0, 0
 	var first int // the first packet only starts the clock
 	for i := a.n - 1; i >= 0 && i > a.n-ackedRing; i-- {
-		e := &a.ring[i%ackedRing]
+		e := &a.ring[uint(i)%ackedRing]
 		if e.guess && span == ackedFast {
 			return 0, false
 		}

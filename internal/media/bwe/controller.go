@@ -245,10 +245,11 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 		c.probes.fall(now, before, c.aimd.rate)
 	}
 	if found > 0 && in.use != over {
+		was := c.target
 		c.aimd.prove(now, found)
 		c.loss.prove(now, found)
 		c.settle(now)
-		c.probes.found(now, found, c.limit())
+		c.probes.found(now, was, found, c.limit())
 	}
 	delayed := in.use == over || c.contest.active || c.aimd.draining(now, c.queue)
 	arrives, _ := c.acked.rate(ackedSpan)

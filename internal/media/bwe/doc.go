@@ -13,7 +13,7 @@
 //	c.OnTWCC / OnCCFB / OnREMB / OnRTT / OnLoss    what its receiver says
 //	c.Tick(now)                       at the instant it asked for
 //	c.Target()                        what to allocate, bit/s of UDP payload
-//	p.SetRate(c.Target()); p.Room(now) ...    a Pacer: how much may leave now
+//	p.SetRate(c.Target()); p.Fresh(now), p.Room(now)    a Pacer: how much may leave now
 //	c.WantProbe()                     padding or RTX to send at a rate
 //
 // It is not an allocator: it does not know streams, layers or priorities. It

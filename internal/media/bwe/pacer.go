@@ -13,11 +13,11 @@ const (
 	// paceBurst is what leaves at one instant, so that it fills a GSO run
 	// instead of a system call each packet.
 	paceBurst = 5 * time.Millisecond
-	// Far below the estimate there is nothing to smooth: what the target carries
-	// in bypassBurst leaves at once, which is any frame but a key frame.
-	bypassShare = 0.5
-	bypassBurst = 40 * time.Millisecond
-	bypassSpan  = 500 * time.Millisecond
+	// While nothing waits, what the target carries in freshBurst leaves at once:
+	// any frame but a key frame, in one system call. To spread it as well would
+	// cost a call for every few packets and add a frame's time of delay, and spare
+	// a queue of no more than freshBurst. What has to wait once leaves evenly.
+	freshBurst = 40 * time.Millisecond
 )
 
 // Pacer says how much may leave at an instant. It holds no packets: the leg
@@ -27,7 +27,6 @@ type Pacer struct {
 	debt         float64 // bytes not yet paid for by time
 	at           clock.Time
 	calm         bool
-	recent       float64 // bytes sent, decaying over bypassSpan
 
 	cluster    int
 	probeFrom  clock.Time
@@ -50,38 +49,31 @@ func (p *Pacer) Calm() bool { return p.calm }
 
 func (p *Pacer) pay(now clock.Time) {
 	if !p.at.IsZero() && now > p.at {
-		took := now.Sub(p.at)
-		p.debt = max(0, p.debt-float64(p.pace)/8*took.Seconds())
-		p.recent *= max(0, 1-float64(took)/float64(bypassSpan))
+		p.debt = max(0, p.debt-float64(p.pace)/8*now.Sub(p.at).Seconds())
 	}
 	p.at = max(p.at, now)
 }
 
-// Bypass reports whether the leg sends well below its target.
-func (p *Pacer) Bypass() bool {
-	return p.recent < bypassShare*float64(p.target.Of(bypassSpan))
-}
-
-// Room returns how many bytes may leave now; packets leave while it is above
-// zero, so that the last may exceed it. Zero means: ask again at Next.
+// Room returns how many bytes of what waits may leave now; packets leave while
+// it is above zero, so that the last may exceed it. Zero means: ask again at Next.
 func (p *Pacer) Room(now clock.Time) int {
 	p.pay(now)
-	burst := p.pace.Of(paceBurst)
-	if p.Bypass() {
-		burst = max(burst, p.target.Of(bypassBurst))
-		return max(0, burst-int(p.debt))
-	}
 	if p.debt > 0 {
 		return 0
 	}
-	return max(1, burst)
+	return max(1, p.pace.Of(paceBurst))
+}
+
+// Fresh is Room for what just came while nothing waits.
+func (p *Pacer) Fresh(now clock.Time) int {
+	p.pay(now)
+	return max(0, max(p.target.Of(freshBurst), 1)-int(p.debt))
 }
 
 // Sent tells what left, paced or not.
 func (p *Pacer) Sent(now clock.Time, size int) {
 	p.pay(now)
 	p.debt += float64(size)
-	p.recent += float64(size)
 }
 
 // Next returns when there will be room for a whole burst.
@@ -101,7 +93,14 @@ func (p *Pacer) Probe(now clock.Time, pr Probe) (due int, next clock.Time) {
 	if pr.Cluster != p.cluster {
 		p.cluster, p.probeFrom, p.probeBytes = pr.Cluster, now, 0
 	}
+	if p.probeBytes == 0 {
+		p.probeFrom = now // it begins with its first packet
+	}
 	ahead := p.probeBytes - pr.Rate.Of(now.Sub(p.probeFrom))
+	if late := pr.Rate.Of(paceBurst); -ahead > late { // nothing was at hand: not to be caught up with
+		p.probeFrom = p.probeFrom.Add(pr.Rate.Time(-ahead - late))
+		ahead = -late
+	}
 	if ahead <= 0 {
 		return max(1, -ahead), now
 	}

@@ -68,7 +68,7 @@ func TestPacerBursts(t *testing.T) {
 			p.Sent(now, 1200)
 			burst += 1200
 		}
-		if now > sec.Add(bypassSpan) && burst > 1875+1200 {
+		if burst > 1875+1200 {
 			t.Fatalf("burst of %d bytes at %v", burst, now.Sub(sec))
 		}
 		sent += burst
@@ -77,32 +77,30 @@ func TestPacerBursts(t *testing.T) {
 	if sent < 350_000 || sent > 395_000 {
 		t.Errorf("%d bytes in a second, 375000 is the pace", sent)
 	}
-	if p.Bypass() {
-		t.Error("bypassed at full rate")
-	}
 }
 
-// TestPacerIsBypassedWellBelowTheEstimate: a frame leaves at once, a key frame
-// of ten times its size does not.
-func TestPacerIsBypassedWellBelowTheEstimate(t *testing.T) {
+// TestPacerLetsAFreshFramePass: a frame at the target's rate leaves at once, a
+// key frame of ten times its size does not.
+func TestPacerLetsAFreshFramePass(t *testing.T) {
 	var p Pacer
 	p.SetRate(4_000_000)
 	now := sec
-	for range 60 { // 1 Mbit/s in frames
+	for range 60 { // 4 Mbit/s in frames
 		now = now.Add(33 * time.Millisecond)
-		for range 4 {
-			if p.Room(now) <= 0 {
+		for range 16 {
+			if p.Fresh(now) <= 0 {
 				t.Fatal("a frame had to wait")
 			}
 			p.Sent(now, 1030)
 		}
 	}
+	now = now.Add(33 * time.Millisecond)
 	n := 0
-	for p.Room(now) > 0 {
+	for p.Fresh(now) > 0 {
 		p.Sent(now, 1200)
 		n++
 	}
-	if n > 17 || !p.Next(now).After(now) {
+	if n > 17 || p.Room(now) > 0 || !p.Next(now).After(now) {
 		t.Errorf("a key frame left in a burst of %d packets", n)
 	}
 }

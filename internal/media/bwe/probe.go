@@ -25,7 +25,8 @@ const (
 	// estimate. Growth of 8 % a second takes half a minute to find eight times
 	// the rate; a probe each 5 s finds it within ten (scenario Q3).
 	probeEvery = 5 * time.Second
-	probeSoon  = time.Second            // the same when more is wanted than before
+	probeSoon  = time.Second            // the same when more is wanted than before,
+	probeBlind = 5                      // and for so many while none has found anything
 	probeAsk   = 100 * time.Millisecond // between looks whether one may be sent
 	// probeCalm: no probe so soon after a cut, nor into a standing queue,
 	// where other flows' packets would answer for ours.
@@ -75,6 +76,7 @@ type prober struct {
 	spread time.Duration // of the delays of packets that left about together
 
 	started  bool
+	blind    int        // probes of the start that found nothing yet
 	goOn     Rate // a result above makes it go on; 0: none awaited
 	goOnTill clock.Time
 	soon     bool       // more is wanted than before
@@ -177,9 +179,13 @@ func (c *cluster) reckon(spread time.Duration) Rate {
 	return min(sent, came)
 }
 
-// found is told the estimate after a probe's result and goes on with what it
-// wants to know next.
-func (p *prober) found(now clock.Time, rate, limit Rate) {
+// found is told the estimate before and after a probe's result and goes on with
+// what it wants to know next.
+func (p *prober) found(now clock.Time, before, rate, limit Rate) {
+	p.blind = probeBlind
+	if rate > 2*before { // a small probe tells little at such a distance
+		p.soon = true
+	}
 	if p.goOn == 0 || rate < p.goOn || now.After(p.goOnTill) || rate >= limit {
 		return
 	}
@@ -232,7 +238,7 @@ func (p *prober) tick(now clock.Time, rate, limit Rate, calm bool) clock.Time {
 		p.fell = 0
 	}
 	due := p.last.Add(probeEvery)
-	if p.soon {
+	if p.soon || p.blind < probeBlind {
 		due = p.last.Add(probeSoon)
 	}
 	if p.fell > 0 && p.fell > rate {
@@ -250,5 +256,6 @@ func (p *prober) tick(now clock.Time, rate, limit Rate, calm bool) clock.Time {
 		p.try(now, Rate(probeNext*float64(rate)), rate, limit)
 	}
 	p.soon = false
-	return max(p.last.Add(probeEvery), now.Add(probeAsk))
+	p.blind++
+	return now.Add(probeAsk)
 }

@@ -238,8 +238,14 @@ func (l *leg) source(now clock.Time) {
 				size = size * (l.keyEvery - 6) / (l.keyEvery - 1)
 			}
 		}
+		_, probing := l.cc.WantProbe(now)
 		for n := (size + mtu - 1) / mtu; n > 0; n-- {
-			l.queue = append(l.queue, size/((size+mtu-1)/mtu))
+			each := size / ((size + mtu - 1) / mtu)
+			if len(l.queue) == 0 && !probing && l.pace.Fresh(now) > 0 {
+				l.send(now, each, 0)
+				continue
+			}
+			l.queue = append(l.queue, each)
 		}
 	}
 }

@@ -57,6 +57,7 @@ type congestion struct {
 	lead    int  // bytes of media ahead of repairs while both wait
 	room    int  // bytes that may leave in this instant
 	roomAt  clock.Time
+	freshAt clock.Time
 	probing bool  // a probe is on
 	cluster int   // of the packet being written
 	size    int   // of the packet written last

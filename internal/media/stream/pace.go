@@ -84,7 +84,7 @@ func (e *Egress) admit(now clock.Time, p *Projection, in *graph.Packet, g *segme
 	if in.Keyframe {
 		p.pacing.keyed, p.pacing.keyTS = true, in.Hdr.TS+g.ts
 	}
-	if c.queue.n == 0 && c.again.n == 0 && !c.probing && c.has(now) {
+	if c.queue.n == 0 && c.again.n == 0 && !c.probing && c.fresh(now) {
 		return true
 	}
 	w := waiting{p: p, num: num, at: now, size: int32(in.Buf.N + sealed),
@@ -104,8 +104,16 @@ func (e *Egress) admit(now clock.Time, p *Projection, in *graph.Packet, g *segme
 	return false
 }
 
-// has reports whether there is room in this instant. What leaves in one instant
-// is one burst, which the sender can put into one message.
+// fresh reports whether what just came may leave at once.
+func (c *congestion) fresh(now clock.Time) bool {
+	if now != c.freshAt {
+		c.freshAt, c.room, c.roomAt = now, c.pace.Fresh(now), now
+	}
+	return c.room > 0
+}
+
+// has reports whether there is room in this instant for what waits. What leaves
+// in one instant is one burst, which the sender can put into one message.
 func (c *congestion) has(now clock.Time) bool {
 	if now != c.roomAt {
 		c.roomAt, c.room = now, c.pace.Room(now)
