@@ -36,6 +36,8 @@ type loadCmd struct {
 	AudioBitrate int           `default:"32000" help:"Audio bit/s of one publisher."`
 	FPS          int           `name:"fps" default:"30" help:"Video frames per second."`
 	Simulcast    bool          `help:"Three layers by RID."`
+	Feedback     bool          `help:"Subscribers tell what arrives by transport-wide numbers 20 times a second, as browsers do: the server's estimate, its pacing and its probes are at work."`
+	Bare         bool          `help:"Offer no transport-wide numbers, no REMB and no RTX: a server without rate control and repair, to compare with --feedback."`
 	Sections     int           `help:"Receiving sections of each kind; 0: as many as publishers."`
 	Sample       int           `default:"1" help:"Decrypt every N-th received packet and take its latency; the rest is counted by its header."`
 	GRO          bool          `name:"gro" help:"Receive runs of packets whole: cheaper here, and over loopback for the server too."`
@@ -56,7 +58,7 @@ func (c *loadCmd) Run() error {
 		URL: c.URL, Token: c.Token, Room: c.Room, Rooms: c.Rooms, Sample: c.Sample, GRO: c.GRO, Insecure: c.Insecure, Publishers: c.Publishers, Subscribers: c.Subscribers,
 		Via: c.Via, Codec: c.Codec, Data: c.Data, Cut: c.Cut, Audio: c.Audio, Video: c.Video, VideoBPS: c.VideoBitrate, AudioBPS: c.AudioBitrate,
 		FPS: c.FPS, Simulcast: c.Simulcast, Sections: c.Sections, Warmup: c.Warmup, Duration: c.Duration,
-		JoinRate: c.JoinRate, ServerPID: c.ServerPID, Stats: c.Stats, OnlyCM: c.OnlyCM, Idle: c.Idle,
+		JoinRate: c.JoinRate, ServerPID: c.ServerPID, Stats: c.Stats, OnlyCM: c.OnlyCM, Idle: c.Idle, Feedback: c.Feedback, Bare: c.Bare,
 		Progress: func(line string) {
 			if tty {
 				fmt.Fprintf(os.Stderr, "\r\x1b[K%s", line)
@@ -106,6 +108,9 @@ func printReport(r *load.Report) {
 	row("measured", "%.1f s", r.Seconds)
 	row("packets", "%d published, %d received (%.0f/s, %.1f Mbit/s)", r.PacketsOut, r.PacketsIn, r.ForwardPerSec, r.PayloadMbitSec)
 	row("lost", "%d (%.4f %%) after repair, %d retransmitted", r.Lost, r.LossPercent, r.Retransmitted)
+	if r.Feedback+r.Probes > 0 {
+		row("feedback", "%d messages about what arrived, %d packets of probes", r.Feedback, r.Probes)
+	}
 	if x := r.Cut; x != nil {
 		row("cut", "%d of %d resumed, p50 %.0f ms, p95 %.0f ms, last %.0f ms, spread over %d slots of 50 ms", x.Resumed, x.Sockets, x.BackP50, x.BackP95, x.BackMax, x.Slots)
 	}

@@ -31,6 +31,8 @@ type Config struct {
 	AudioBPS    int
 	FPS         int
 	Simulcast   bool // three layers by RID: quarter, half, full
+	Feedback    bool // subscribers tell what arrives by transport-wide numbers, as browsers do
+	Bare        bool // offer no transport-wide numbers, no REMB and no RTX
 	Sections    int  // receiving sections of each kind per subscriber; 0: as many as publishers
 	Sample      int  // every how many-th received packet is decrypted, and its latency taken; 0 and 1: all
 	GRO         bool // let the kernel hand over runs of packets whole
@@ -58,6 +60,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--publishers and --subscribers: 1 to 20000 together")
 	case c.Via != "whep" && c.Via != "ws":
 		return fmt.Errorf("--via: %q is not whep or ws", c.Via)
+	case c.Bare && c.Feedback:
+		return fmt.Errorf("--bare: leaves nothing that --feedback could tell")
 	case c.Cut && c.Via != "ws":
 		return fmt.Errorf("--cut: is for --via ws")
 	case c.Codec != "" && !slices.Contains(Codecs, c.Codec):
@@ -101,6 +105,8 @@ type Report struct {
 	Lost           uint64   `json:"lost"`
 	LossPercent    float64  `json:"lossPercent"`
 	Retransmitted  uint64   `json:"retransmitted"`
+	Feedback       uint64   `json:"feedbackSent"` // messages of subscribers about what arrived
+	Probes         uint64   `json:"probePackets"` // that subscribers got: padding and what they had already
 	Streams        int      `json:"streams"`
 	LatencyP50     float64  `json:"latencyP50Ms"`
 	LatencyP95     float64  `json:"latencyP95Ms"`

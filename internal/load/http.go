@@ -59,6 +59,11 @@ type offered struct {
 // write makes an offer with fresh ICE credentials.
 func (d *dialer) write(prev sdp.Session, creds ice.Creds, sections []sdp.OfferSection) (*offered, error) {
 	hash, value := d.shared.Identity.Fingerprint()
+	if d.cfg.Bare {
+		for i := range sections {
+			strip(&sections[i])
+		}
+	}
 	o, err := sdp.NewOffer(prev, sdp.OfferConfig{
 		Local: plane.Local{
 			ICE:         plane.ICECreds{Ufrag: creds.Ufrag, Pwd: secret(creds.Pwd)},
@@ -70,6 +75,23 @@ func (d *dialer) write(prev sdp.Session, creds ice.Creds, sections []sdp.OfferSe
 		return nil, err
 	}
 	return &offered{creds: creds, offer: o}, nil
+}
+
+// strip takes from an offered section what rate control and repair need.
+func strip(s *sdp.OfferSection) {
+	if s.Codecs == nil {
+		s.Codecs = sdp.DefaultCodecs(s.Kind)
+	}
+	for i := range s.Codecs {
+		c := &s.Codecs[i]
+		c.TWCC, c.REMB, c.CCFB, c.RTX = false, false, false, 0
+	}
+	exts := sdp.DefaultExts(s.Kind)
+	exts[plane.ExtTransportCC] = 0
+	s.Exts = &exts
+	if s.Send != nil {
+		s.Send.RTXSSRC = 0
+	}
 }
 
 // post sends an offer to WHIP or WHEP and returns the answer and its resource.

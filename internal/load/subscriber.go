@@ -12,6 +12,7 @@ import (
 	"parley/internal/media/rtcp"
 	"parley/internal/media/rtp"
 	"parley/internal/media/sdp"
+	"parley/internal/media/stream"
 	"parley/internal/transport/ice"
 	"parley/internal/worker/wire"
 )
@@ -44,6 +45,10 @@ type subscriber struct {
 	packets uint64
 	bytes   uint64
 	again   uint64
+	probes  uint64
+	told    uint64
+	arrived stream.Recorder
+	wide    uint8      // id of the transport-wide number, 0: not told
 	buf     []byte
 	seqs    [64]uint16
 }
@@ -87,12 +92,25 @@ func (r *runner) subscribe(ctx context.Context, n int) (*subscriber, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.resource, s.media = res, a.Media
+	s.resource = res
+	s.took(r, a.Media)
 	s.peer, err = r.dialer.dial(o, a, r.receiving(s))
 	if err != nil {
 		return nil, err
 	}
 	return s, r.connect(ctx, s.peer)
+}
+
+// took notes what the server agreed to.
+func (s *subscriber) took(r *runner, m plane.LegMedia) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.media, s.wide = m, 0
+	for i := range m.Sections {
+		if id := m.Sections[i].Exts[plane.ExtTransportCC]; r.cfg.Feedback && id != 0 {
+			s.wide = id // one for all sections
+		}
+	}
 }
 
 // rtx returns the payload's original sequence number and stream when pt is a
@@ -130,7 +148,7 @@ func (r *runner) receiving(s *subscriber) wire.Config {
 // onSealed counts a packet by its header, which is not encrypted, unless it is
 // one of those to be opened: every so many-th, a stream's first and what is not
 // in its own place (a retransmission).
-func (s *subscriber) onSealed(_ clock.Time, b []byte) (open bool) {
+func (s *subscriber) onSealed(now clock.Time, b []byte) (open bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.turn++; s.turn >= s.sample {
@@ -141,6 +159,12 @@ func (s *subscriber) onSealed(_ clock.Time, b []byte) (open bool) {
 	if st == nil {
 		return true
 	}
+	if s.wide != 0 { // extensions are not encrypted either
+		var h rtp.Header
+		if rtp.Parse(b, &h) == rtp.OK {
+			s.note(now, b, &h)
+		}
+	}
 	if st.Add(binary.BigEndian.Uint16(b[2:])) && s.counted {
 		s.packets++
 		s.bytes += uint64(len(b))
@@ -148,17 +172,31 @@ func (s *subscriber) onSealed(_ clock.Time, b []byte) (open bool) {
 	return false
 }
 
+// note takes a packet's transport-wide number.
+func (s *subscriber) note(now clock.Time, b []byte, h *rtp.Header) {
+	if d, ok := h.Ext(b, s.wide); ok && len(d) == 2 {
+		s.arrived.Record(now.Add(-s.lay), binary.BigEndian.Uint16(d)) // when the kernel had it
+	}
+}
+
 func (s *subscriber) onAge(d time.Duration) { s.lay = d }
 
 // onRTP counts one packet.
 func (s *subscriber) onRTP(now clock.Time, b []byte) {
 	var h rtp.Header
-	if rtp.Parse(b, &h) != rtp.OK || h.PayloadOff == h.PayloadEnd {
-		return // padding only: a probe
+	if rtp.Parse(b, &h) != rtp.OK {
+		return
 	}
 	payload := b[h.PayloadOff:h.PayloadEnd]
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.wide != 0 {
+		s.note(now, b, &h)
+	}
+	if len(payload) == 0 { // padding only
+		s.probed()
+		return
+	}
 	st := s.streams[h.SSRC]
 	if st != nil {
 		// Known: nothing of what rtx would look through.
@@ -179,6 +217,7 @@ func (s *subscriber) onRTP(now clock.Time, b []byte) {
 		s.first = now
 	}
 	if !st.Add(h.Seq) {
+		s.probed()
 		return
 	}
 	if s.counted {
@@ -189,6 +228,34 @@ func (s *subscriber) onRTP(now clock.Time, b []byte) {
 			s.latency.Add(d)
 			s.socket.Add(d - s.lay)
 		}
+	}
+}
+
+// probed counts a packet that was sent to find out what the path carries.
+func (s *subscriber) probed() {
+	if s.counted {
+		s.probes++
+	}
+}
+
+// inform tells what arrived since the last time.
+func (s *subscriber) inform() {
+	s.mu.Lock()
+	var list [][]byte
+	if s.wide != 0 {
+		for more := s.arrived.Due() != 0; more; {
+			var b []byte
+			if b, more = s.arrived.Append(rtcp.AppendRR(nil, s.ssrc, nil), s.ssrc, 0); len(b) > 8 {
+				list = append(list, b)
+			}
+		}
+		if s.counted {
+			s.told += uint64(len(list))
+		}
+	}
+	s.mu.Unlock()
+	for _, b := range list {
+		_ = s.peer.SendRTCP(b) // a peer that is gone shows elsewhere
 	}
 }
 
@@ -233,6 +300,7 @@ func (s *subscriber) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counted, s.packets, s.bytes, s.again, s.latency, s.socket = true, 0, 0, 0, Histogram{}, Histogram{}
+	s.probes, s.told = 0, 0
 	for _, st := range s.streams {
 		st.lost = st.Lost()
 	}
@@ -246,6 +314,8 @@ func (s *subscriber) end(rep *Report, lat, socket *Histogram) {
 	rep.PacketsLeast = min(rep.PacketsLeast, s.packets)
 	rep.BytesIn += s.bytes
 	rep.Retransmitted += s.again
+	rep.Probes += s.probes
+	rep.Feedback += s.told
 	rep.Streams += len(s.streams)
 	rep.Measured += s.latency.n
 	lat.Merge(&s.latency)

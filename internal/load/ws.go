@@ -333,9 +333,7 @@ func (g *negotiation) offer(ctx context.Context, need api.MediaNeeded) error {
 		return err
 	}
 	g.rev, g.prev = res.Rev, o.offer.Session
-	g.s.mu.Lock()
-	g.s.media = a.Media
-	g.s.mu.Unlock()
+	g.s.took(g.r, a.Media)
 	if g.s.peer == nil {
 		g.s.peer, err = g.r.dialer.dial(o, a, g.r.receiving(g.s))
 	}

@@ -11,6 +11,8 @@
 //	go run ./scripts/bench -rounds 3 -json result.json
 //	go run ./scripts/bench -only 1x100 -old /path/to/another/parley   # paired comparison
 //
+//	go run ./scripts/bench -feedback -rounds 10 -only GCM -idle 0     # what rate control costs
+//
 // Everything stays on loopback. A round in which the generator's core was the
 // limit is void and done again once.
 package main

@@ -29,6 +29,7 @@ type options struct {
 	idle      int
 	port      int
 	publisher int // bit/s of video
+	feedback  bool
 }
 
 // forwarding is one shape of conference under one profile.
@@ -39,6 +40,7 @@ type forwarding struct {
 	CM          bool
 	Rooms       int // 0 is one
 	Sample      int // every how many-th packet is decrypted; 0: all
+	Args        []string
 }
 
 // The meeting's subscribers are WHEP viewers of all ten publishers, so each
@@ -86,6 +88,7 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 1000, "idle subscribers whose memory is weighed; 0: none")
 	flag.IntVar(&o.port, "port", 18480, "first of three loopback ports to use")
 	flag.IntVar(&o.publisher, "video-bitrate", 2_000_000, "bit/s of one publisher's video: 6 to 8 packets a frame")
+	flag.BoolVar(&o.feedback, "feedback", false, "compare, in alternating order: nothing for rate control and repair negotiated, and all of it with receivers that tell 20 times a second what arrives")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -117,7 +120,11 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	res := newResult(o)
-	if err := t.forwardAll(ctx, res); err != nil {
+	forward := t.forwardAll
+	if o.feedback {
+		forward = t.feedbackAll
+	}
+	if err := forward(ctx, res); err != nil {
 		return err
 	}
 	if err := t.idleAll(ctx, res); err != nil {
@@ -173,6 +180,39 @@ func (t *tools) forwardAll(ctx context.Context, res *result) error {
 				return err
 			}
 			res.row(f.Name + " (old)").add(r)
+		}
+	}
+	return nil
+}
+
+const (
+	bare = " bare"
+	told = " feedback"
+)
+
+// feedbackAll measures what rate control costs: each shape without and with it,
+// one after the other, in turns which is first.
+func (t *tools) feedbackAll(ctx context.Context, res *result) error {
+	for round := range t.rounds {
+		for _, f := range forwardings {
+			if !t.wanted(f.Name) {
+				continue
+			}
+			with, without := f, f
+			with.Name, with.Args = f.Name+told, []string{"--feedback"}
+			without.Name, without.Args = f.Name+bare, []string{"--bare"}
+			order := []forwarding{without, with}
+			if round%2 == 1 {
+				order = []forwarding{with, without}
+			}
+			for _, x := range order {
+				say("round %d/%d: %s", round+1, t.rounds, x.Name)
+				r, err := t.forward(ctx, t.server, x)
+				if err != nil {
+					return err
+				}
+				res.row(x.Name).add(r)
+			}
 		}
 	}
 	return nil

@@ -139,6 +139,7 @@ func (t *tools) forward(ctx context.Context, binary string, f forwarding) (*load
 	if f.CM {
 		args = append(args, "--only-cm")
 	}
+	args = append(args, f.Args...)
 	for range 2 {
 		r, err := t.drive(ctx, binary, args...)
 		if err != nil {
@@ -147,8 +148,8 @@ func (t *tools) forward(ctx context.Context, binary string, f forwarding) (*load
 		if r.PacketsIn == 0 {
 			return nil, errors.New("nothing was forwarded")
 		}
-		say("  %.2f µs per packet, %.2f datagrams per message, %d lost, p50 %.2f ms, p99 %.2f ms, generator %.0f %%, waits %.1f %% and %.1f %%",
-			r.CPUPerPacket, r.Server.PerMessage, r.Lost, r.LatencyP50, r.LatencyP99, r.GeneratorBusy, r.ServerWait, r.GeneratorWait)
+		say("  %.2f µs per packet, %d packets, %.2f datagrams per message, %d lost, p50 %.2f ms, p99 %.2f ms, generator %.0f %%, waits %.1f %% and %.1f %%",
+			r.CPUPerPacket, r.PacketsIn, r.Server.PerMessage, r.Lost, r.LatencyP50, r.LatencyP99, r.GeneratorBusy, r.ServerWait, r.GeneratorWait)
 		if r.GeneratorBusy <= tooBusy {
 			return r, nil
 		}

@@ -167,19 +167,24 @@ func (r *result) print(to io.Writer) {
 	_ = w.Flush()
 }
 
-// pairs prints new against old, round by round.
+// pairs prints new against old, and with feedback against without, round by round.
 func (r *result) pairs(to io.Writer) {
+	r.pairsOf(to, " (old)", "", "new/old")
+	r.pairsOf(to, bare, told, "feedback/bare")
+}
+
+func (r *result) pairsOf(to io.Writer, below, above, what string) {
 	for _, old := range r.Rows {
-		name, isOld := strings.CutSuffix(old.Name, " (old)")
-		if !isOld {
+		name, found := strings.CutSuffix(old.Name, below)
+		if !found {
 			continue
 		}
-		x := r.row(name)
+		x := r.row(name + above)
 		var ratios []float64
 		for i := range min(len(old.Runs), len(x.Runs)) {
 			ratios = append(ratios, x.Runs[i].CPUPerPacket/old.Runs[i].CPUPerPacket)
 		}
-		fmt.Fprintf(to, "%s: new/old per round %.2f, median %.2f\n", name, ratios, median(ratios))
+		fmt.Fprintf(to, "%s: %s per round %.2f, median %.2f\n", name, what, ratios, median(ratios))
 	}
 }
 
