@@ -30,4 +30,5 @@ type RoomStatus struct {
 	Locked    bool   `json:"locked"`
 	Title     string `json:"title,omitempty"`
 	UserCount int    `json:"userCount"`
+	E2EE      bool   `json:"e2ee,omitempty"` // who cannot encrypt end to end need not try
 }

@@ -65,6 +65,7 @@ type Status struct {
 	Locked    bool
 	Title     string
 	UserCount int
+	E2EE      bool
 }
 
 var (

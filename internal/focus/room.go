@@ -338,7 +338,7 @@ func (r *room) count() {
 	n := r.m.Users()
 	r.f.users.Add(int64(n - r.users))
 	r.users = n
-	st := Status{Active: c.Phase == model.Active, Locked: c.Locked, Title: c.Title, UserCount: n}
+	st := Status{Active: c.Phase == model.Active, Locked: c.Locked, Title: c.Title, UserCount: n, E2EE: r.m.E2EE()}
 	if old := r.status.Load(); old == nil || *old != st {
 		r.status.Store(&st)
 	}

@@ -204,7 +204,7 @@ func (n *Node) surface(clk *clock.System) http.Handler {
 		Origin: from, AuthMode: n.auth.Mode(), Dev: c.Dev, Version: n.version,
 		Status: func(uri string) (api.RoomStatus, bool) {
 			s, ok := n.focus.Status(uri)
-			return api.RoomStatus{Active: s.Active, Locked: s.Locked, Title: s.Title, UserCount: s.UserCount}, ok
+			return api.RoomStatus{Active: s.Active, Locked: s.Locked, Title: s.Title, UserCount: s.UserCount, E2EE: s.E2EE}, ok
 		},
 	})
 	proxies := origin.Proxies{Trusted: c.TrustedProxies, Forwarded: c.ProxyHeader == "forwarded"}

@@ -19,6 +19,8 @@ export type Phase = "prejoin" | "joining" | "lobby" | "call" | "over";
 export const roomName = decodeName(location.pathname);
 /** The link asks for end-to-end encryption: without it we do not go in. */
 export const wantsSeal = new URLSearchParams(location.search).has("e2ee");
+/** The server says that the meeting is encrypted end to end. */
+export const sealedRoom = signal(false);
 export const phase = signal<Phase>("prejoin");
 export const roomState = signal<RoomState>("idle");
 export const people = signal<Participant[]>([]);
@@ -83,6 +85,7 @@ export async function prepare(): Promise<void> {
   await admit(roomName);
   const status = await roomStatus(roomName, storedToken(roomName));
   if (status && typeof status.userCount === "number") waiting.value = status.userCount;
+  sealedRoom.value = status?.e2ee ?? false;
   if (status?.auth === "token" && !storedToken(roomName) && !storedInvite(roomName)) over(new ParleyError({ code: 401, reason: "unauthenticated" }));
 }
 

@@ -90,7 +90,8 @@ export function RoomPage() {
 function Prejoin() {
   const [name, setName] = useState(prefs.get("name") ?? "");
   const joining = call.phase.value === "joining";
-  const cannot = call.wantsSeal && !e2eeSupported();
+  const sealed = call.wantsSeal || call.sealedRoom.value;
+  const cannot = sealed && !e2eeSupported();
   const submit = (e: Event) => {
     e.preventDefault();
     prefs.set("name", name.trim());
@@ -110,7 +111,7 @@ function Prejoin() {
           <p class="eyebrow">{t("theRoom")}</p>
           <h1 class="room-name">{call.roomName}</h1>
           {call.waiting.value !== null && <p class="hint">{call.waiting.value > 0 ? t("inRoom", { n: call.waiting.value }) : t("nobodyYet")}</p>}
-          {call.wantsSeal && <p class="hint sealed-hint"><Sealed /> {t("e2eeWanted")}</p>}
+          {sealed && <p class="hint sealed-hint"><Sealed /> {t("e2eeWanted")}</p>}
           <label class="field">
             <span>{t("yourName")}</span>
             <input value={name} placeholder={t("guest")} maxLength={80} autocomplete="name" onInput={(e) => setName(e.currentTarget.value)} />

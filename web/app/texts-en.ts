@@ -275,7 +275,7 @@ export const en = {
   e2eeFixed: "Whether a meeting is end-to-end encrypted is decided before it starts.",
   endE2ee: "This meeting is end-to-end encrypted, and this device cannot take part",
   endE2eeMissing: "This meeting is not end-to-end encrypted",
-  endE2eeMissingHint: "The link asks for it, but the meeting runs without. Nothing of you was sent.",
+  endE2eeMissingHint: "The link asks for it, but the meeting runs without. No picture or sound of you was sent.",
   sealSecure: "Encrypted end to end",
   sealWaiting: "Waiting for the key",
   sealFailed: "Not shown: not encrypted by this person",

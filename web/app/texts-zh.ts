@@ -277,7 +277,7 @@ export const zh: Record<Key, string> = {
   e2eeFixed: "是否端到端加密须在会议开始前决定。",
   endE2ee: "本会议使用端到端加密，此设备无法参加",
   endE2eeMissing: "本会议没有端到端加密",
-  endE2eeMissingHint: "链接要求加密，但会议没有加密。您的内容没有发出。",
+  endE2eeMissingHint: "链接要求加密，但会议没有加密。您的画面和声音没有发出。",
   sealSecure: "已端到端加密",
   sealWaiting: "正在等待密钥",
   sealFailed: "不予显示：不是由此人加密的",

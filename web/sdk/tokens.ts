@@ -91,6 +91,8 @@ export interface RoomStatus {
   auth?: string;
   wsUrl?: string;
   userCount?: number;
+  /** Media is encrypted end to end. */
+  e2ee?: boolean;
 }
 
 export async function roomStatus(room: string, token?: string): Promise<RoomStatus | null> {

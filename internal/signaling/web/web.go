@@ -129,6 +129,7 @@ type roomStatus struct {
 	Locked    *bool  `json:"locked,omitempty"`
 	Title     string `json:"title,omitempty"`
 	UserCount *int   `json:"userCount,omitempty"`
+	E2EE      bool   `json:"e2ee,omitempty"`
 	Auth      string `json:"auth"`
 	WSURL     string `json:"wsUrl"`
 	Versions  []int  `json:"versions"`
@@ -153,6 +154,7 @@ func (s *surface) status(w http.ResponseWriter, r *http.Request) {
 		}
 		active = active && st.Active
 		out.Active, out.Locked, out.Title, out.UserCount = &active, &st.Locked, st.Title, &st.UserCount
+		out.E2EE = active && st.E2EE
 	}
 	writeJSON(w, http.StatusOK, &out)
 }
