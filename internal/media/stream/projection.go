@@ -283,7 +283,10 @@ func (p *Projection) mayStart(now clock.Time, in *graph.Packet, s *Source) bool 
 	}
 	// Nothing chosen yet: take the first picture, unless a better one is known.
 	pick := p.pick(now)
-	return (p.layer < 0 || !p.shows(s)) && (pick < 0 || pick == int(in.Layer))
+	if pick < 0 && (!p.aimed || int8(in.Layer) <= p.aim.Encoding) {
+		pick = int(in.Layer)
+	}
+	return (p.layer < 0 || !p.shows(s)) && pick == int(in.Layer)
 }
 
 // start begins a segment with this packet.

@@ -74,7 +74,8 @@ type outPacket struct {
 	hdr     rtp.Header
 	raw     []byte
 	payload []byte
-	in      graph.Packet
+	in      graph.Packet // its buffer is used again
+	orig    []byte       // payload as it came
 	at      time.Duration
 }
 
@@ -124,17 +125,13 @@ func (s *stage) encoding(ssrc uint32) uint8 {
 // base is when captures begin.
 const base = clock.Time(10 * time.Second)
 
-// feed puts one packet in; false if it is none of media.
-func (s *stage) feed(p capture.Packet) bool {
+// parse makes the packet that the engine's ingress would; its buffer is held.
+func (s *stage) parse(p capture.Packet) graph.Packet {
 	buf := s.pool.Get()
-	defer buf.Release()
 	buf.N = copy(buf.B[:], p.RTP)
 	in := graph.Packet{Buf: buf, Track: 1, Arrival: base.Add(p.At)}
 	if rtp.Parse(buf.Bytes(), &in.Hdr) != rtp.OK {
 		s.t.Fatal("capture")
-	}
-	if in.Hdr.PayloadType != s.pt {
-		return false
 	}
 	in.Layer = s.encoding(in.Hdr.SSRC)
 	u := s.unwrap[in.Hdr.SSRC]
@@ -144,19 +141,22 @@ func (s *stage) feed(p capture.Packet) bool {
 	}
 	in.ExtSeq = u.Unwrap(in.Hdr.Seq) + 1<<16
 	in.Exts = in.Hdr.ExtMask(buf.Bytes())
-	if s.lost != nil {
-		peek := in
-		s.src.Classify(&peek)
-		if s.lost(in.Layer, &peek.Frame) {
-			in.Frame, in.Keyframe = peek.Frame, peek.Keyframe
-			in.Buf.Retain()
-			s.wait = append(s.wait, in)
-			return true
-		}
-	}
 	s.src.Classify(&in)
-	s.put(&in, p.At)
-	return true
+	return in
+}
+
+// feed puts one packet in, if it is of media.
+func (s *stage) feed(p capture.Packet) {
+	in := s.parse(p)
+	switch {
+	case in.Hdr.PayloadType != s.pt:
+	case s.lost != nil && s.lost(in.Layer, &in.Frame):
+		in.Buf.Retain()
+		s.wait = append(s.wait, in)
+	default:
+		s.put(&in, p.At)
+	}
+	in.Buf.Release()
 }
 
 func (s *stage) put(in *graph.Packet, at time.Duration) {
@@ -185,6 +185,9 @@ func (s *stage) take(in *graph.Packet, at time.Duration) {
 			raw = append(raw, x.Src.B[x.Off:x.End]...)
 		}
 		o := outPacket{raw: raw, in: *in, at: at}
+		if in.Buf != nil {
+			o.orig = append(o.orig, in.Payload()...)
+		}
 		if rtp.Parse(raw, &o.hdr) != rtp.OK {
 			s.t.Fatalf("% x", raw)
 		}
@@ -376,3 +379,34 @@ func TestReplayRunsOn(t *testing.T) {
 	}
 }
 
+// seal makes a capture whose frames are noise behind what stays clear of them:
+// payload descriptors, and of VP8 the first bytes, of which a key frame is known.
+func seal(t *testing.T, s *stage, c *capture.Capture, seed uint64) *capture.Capture {
+	t.Helper()
+	rnd := rand.New(rand.NewPCG(seed, 5))
+	x := *c
+	x.Packets = nil
+	for _, p := range c.Packets {
+		var h rtp.Header
+		if rtp.Parse(p.RTP, &h) != rtp.OK {
+			t.Fatal("capture")
+		}
+		b := append([]byte(nil), p.RTP...)
+		clear := 0
+		var d payload.Picture
+		var v layer.VP9
+		switch body := b[h.PayloadOff:h.PayloadEnd]; {
+		case s.codec == payload.VP8 && payload.ParsePicture(s.codec, body, &d):
+			if clear = int(d.Len); d.Start {
+				clear += 10
+			}
+		case s.codec == payload.VP9 && layer.ParseVP9(body, &v):
+			clear = int(v.Len)
+		}
+		for i := int(h.PayloadOff) + clear; i < int(h.PayloadEnd); i++ {
+			b[i] = byte(rnd.Uint32())
+		}
+		x.Packets = append(x.Packets, capture.Packet{At: p.At, RTP: b})
+	}
+	return &x
+}

@@ -88,10 +88,12 @@ func (s *segment) leave(x int64, picture bool) {
 // number returns the outgoing number of x and what is added to its picture id;
 // false if it was left out, or is too long ago.
 func (s *segment) number(x int64) (out int64, pic uint16, ok bool) {
-	if s.sieve == nil {
+	switch {
+	case x < s.from:
+		return 0, 0, false
+	case s.sieve == nil:
 		return x + s.delta, s.pic, true
-	}
-	if x < s.from || x <= s.last-sieveSpan+64 {
+	case x <= s.last-sieveSpan+64:
 		return 0, 0, false
 	}
 	out, n, ok := s.sieve.number(x)
