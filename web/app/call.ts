@@ -4,7 +4,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import {
   CaptureError, exchange, dropFragment, forgetToken, invite, openScreen, ParleyError, readFragment, Room, roomStatus, storedInvite, storedToken, storeInvite, storeToken,
-  type LocalTrack, type Participant, type Path, type Quality, type RemoteTrack, type Role, type RoomState, type SlotSource, type Source,
+  type LocalTrack, type Participant, type Path, type Quality, type RemoteTrack, type Role, type RoomState, type SlotSource, type Source, type Withheld,
 } from "../sdk";
 import * as chat from "./chat";
 import * as control from "./control";
@@ -36,6 +36,8 @@ export const slots = signal<ReadonlyMap<string, SlotSource>>(new Map());
 export const qualityOpen = signal(false);
 /** Tell nobody our address. */
 export const hidden = signal(prefs.get("hide") === "1");
+/** Pictures that the server does not send us now, and why. */
+export const withheld = signal<ReadonlyMap<string, Withheld>>(new Map());
 export const problem = signal<ParleyError | null>(null);
 export const waiting = signal<number | null>(null); // people inside, as told before joining
 export const silenced = signal(false); // the browser refuses to play sound before a click
@@ -140,7 +142,7 @@ export async function join(name: string): Promise<void> {
     over(failed(err));
     return;
   }
-  room = new Room({ room: roomName, name, token, as: token ? (storedInvite(roomName) ?? "owner").slice(-12) : "", simulcast: new URLSearchParams(location.search).has("simulcast"), relayOnly: hidden.value, e2ee: wantsSeal ? "require" : "allow" });
+  room = new Room({ room: roomName, name, token, as: token ? (storedInvite(roomName) ?? "owner").slice(-12) : "", simulcast: new URLSearchParams(location.search).has("simulcast"), relayOnly: hidden.value, shownOnly: true, e2ee: wantsSeal ? "require" : "allow" });
   listen(room);
   control.follow(room);
   chat.follow(room);
@@ -193,6 +195,7 @@ function listen(r: Room): void {
   r.on("quality", () => qualityTick.value++);
   r.on("path", (p) => (path.value = p));
   r.on("slots", (m) => (slots.value = new Map(m)));
+  r.on("withheld", (m) => (withheld.value = new Map(m)));
   r.on("error", (e) => report(e));
   r.on("closed", (e) => over(e));
 }

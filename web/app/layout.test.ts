@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { grid, hue, initials, roomName, slug } from "./layout";
+import { grid, hue, initials, pixels, roomName, slug } from "./layout";
 
 describe("layout", () => {
   test("tiles fit the box as long as they are not at the smallest size", () => {
@@ -36,5 +36,13 @@ describe("layout", () => {
     expect(slug("会议 一")).not.toBe(slug("会议 二"));
     expect(slug("Équipe A")).toMatch(/^quipe-A-[0-9a-z]{6}$/);
     expect(slug("..")).toBe("");
+  });
+  test("a box is asked for in pixels of the screen, within reason", () => {
+    expect(pixels(320, 180, 1)).toEqual({ width: 320, height: 180 });
+    expect(pixels(320.4, 180, 1.5)).toEqual({ width: 481, height: 270 });
+    expect(pixels(320, 180, 3)).toEqual({ width: 640, height: 360 });
+    expect(pixels(320, 180, 0.5)).toEqual({ width: 320, height: 180 });
+    expect(pixels(320, 180, NaN)).toEqual({ width: 320, height: 180 });
+    expect(pixels(0, 180, 1)).toBe(null);
   });
 });

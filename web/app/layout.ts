@@ -37,6 +37,14 @@ export function grid(n: number, width: number, height: number, gap: number): Gri
   return best;
 }
 
+const MAX_RATIO = 2; // finer pixels than that show nothing more of a face
+
+/** The size to ask for, for a box of CSS pixels. */
+export function pixels(width: number, height: number, ratio: number): { width: number; height: number } | null {
+  const r = Math.min(MAX_RATIO, Math.max(1, ratio || 1));
+  return width < 1 || height < 1 ? null : { width: Math.round(width * r), height: Math.round(height * r) };
+}
+
 /** Initials for the avatar: two letters of a name in letters, the last two characters of a Chinese one. */
 export function initials(name: string): string {
   const clean = name.trim();

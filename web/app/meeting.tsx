@@ -31,6 +31,8 @@ export function MeetingTools() {
         {moderates && control.ending.value === null && <button type="button" class="tool danger" onClick={end}>{t("endForAll")}</button>}
       </div>
       {moderates && <LobbySwitch />}
+      {moderates && <Selection of="lastN" title={t("camerasAtMost")} hint={t("camerasAtMostHint")} numbers={[1, 2, 4, 6, 9, 16, 25, 49]} />}
+      {moderates && <Selection of="loudestK" title={t("voicesAtMost")} numbers={[2, 3, 5, 8, 12]} />}
       {control.can("conference.setTopology") && <TopologyOfRoom />}
     </section>
   );
@@ -50,5 +52,32 @@ function LobbySwitch() {
       <input type="checkbox" checked={chosen ?? said} onChange={(e) => void set(e.currentTarget.checked)} />
       {t("lobbyOn")}
     </label>
+  );
+}
+
+/** How many of a kind each receiver gets at most. Shows what was chosen at once, as above. */
+function Selection({ of, title, hint, numbers }: { of: "lastN" | "loudestK"; title: string; hint?: string; numbers: number[] }) {
+  const said = control.policy.value[of] ?? 0;
+  const [chosen, choose] = useState<number | null>(null);
+  useEffect(() => choose(null), [said]);
+  const shown = chosen ?? said;
+  const set = async (to: number) => {
+    choose(to);
+    if (!(await control.setPolicy({ [of]: to }))) choose(null);
+  };
+  const list = numbers.includes(shown) || shown === 0 ? numbers : [...numbers, shown].sort((a, b) => a - b);
+  return (
+    <div class="selection">
+      <label class="field">
+        <span>{title}</span>
+        <select aria-label={title} aria-describedby={hint && `selection-${of}`} value={String(shown)} onChange={(e) => void set(Number(e.currentTarget.value))}>
+          <option value="0">{t("allOfThem")}</option>
+          {list.map((n) => (
+            <option key={n} value={String(n)}>{n}</option>
+          ))}
+        </select>
+      </label>
+      {hint && <p class="hint" id={`selection-${of}`}>{hint}</p>}
+    </div>
   );
 }

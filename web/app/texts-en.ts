@@ -265,6 +265,12 @@ export const en = {
   hideAddressHint: "Others do not learn your network address. When people are connected directly, your media then goes through the server's relay.",
   composed: "Everybody",
   slotEmpty: "Nobody speaks",
+  withheldLastN: "No picture: others have spoken since",
+  withheldBandwidth: "No picture: your connection is too slow for it",
+  camerasAtMost: "Cameras shown at a time",
+  camerasAtMostHint: "Those of who spoke last. Whom you pin is always shown; shared screens do not count.",
+  voicesAtMost: "Microphones heard at a time",
+  allOfThem: "All",
   // end-to-end encryption
   e2ee: "End-to-end encrypted",
   e2eeHint: "Only the people in the meeting can see and hear it, not this server. Without recording, telephones and mixed pictures.",

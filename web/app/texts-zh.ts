@@ -266,6 +266,12 @@ export const zh: Record<Key, string> = {
   hideAddress: "隐藏我的地址",
   hideAddressHint: "别人不会知道您的网络地址。直连时，您的媒体会经过服务器的中继。",
   composed: "所有人",
+  withheldLastN: "无画面：其他人最近发过言",
+  withheldBandwidth: "无画面：您的网络速度不足",
+  camerasAtMost: "同时显示的摄像头数",
+  camerasAtMostHint: "显示最近发言的人。您固定的人始终显示；共享的屏幕不计入。",
+  voicesAtMost: "同时听到的麦克风数",
+  allOfThem: "全部",
   slotEmpty: "没有人说话",
   // 端到端加密
   e2ee: "端到端加密",

@@ -4,9 +4,10 @@ import { useEffect, useRef } from "preact/hooks";
 import type { Participant, Person, Quality } from "../sdk";
 import * as call from "./call";
 import { t, type Key } from "./i18n";
-import { Bars, MicOff, Pin } from "./icons";
+import { Bars, CamOff, MicOff, Pin } from "./icons";
 import { hue, initials } from "./layout";
 import { DeviceMarks, HandMark, isHeard } from "./people";
+import { useShown } from "./shown";
 import { SealCover, SealMark } from "./security";
 import { PathLine } from "./topology";
 
@@ -73,7 +74,13 @@ function dark(el: HTMLVideoElement): void {
   el.remove();
 }
 
-/** The track to show for a tile, if there is one. */
+/** The track of another person that a tile is for. */
+function remoteOf(s: ShownPerson): string | null {
+  const source = s.kind === "screen" ? "screen" : "camera";
+  return s.person.self ? null : (s.person.tracks.find((x) => x.source === source && !x.muted)?.id ?? null);
+}
+
+/** The track to show for a tile, if there is one. What the server withholds would be a picture that stands still. */
 export function videoOf(s: ShownPerson): MediaStreamTrack | null {
   const source = s.kind === "screen" ? "screen" : "camera";
   if (s.person.self) {
@@ -81,7 +88,7 @@ export function videoOf(s: ShownPerson): MediaStreamTrack | null {
     return mine && !mine.muted ? mine.media : null;
   }
   const info = s.person.tracks.find((x) => x.source === source);
-  if (!info || info.muted) return null;
+  if (!info || info.muted || call.withheld.value.has(info.id)) return null;
   return call.remote.value.get(info.id)?.media ?? null;
 }
 
@@ -159,16 +166,36 @@ function OwnQuality({ person }: { person: Participant }) {
   );
 }
 
+const whys: Record<string, Key> = { "last-n": "withheldLastN", bandwidth: "withheldBandwidth" };
+
+/** Says that there is a camera whose picture is not sent here. */
+function WithheldMark({ why }: { why: string }) {
+  const label = t(whys[why] ?? "withheldLastN");
+  return (
+    <span class="withheld-mark" role="img" aria-label={label} title={label}>
+      <CamOff />
+    </span>
+  );
+}
+
+/** Of those who are sent with room for few, who is pinned comes first, then who is large. */
+const PINNED = 2;
+const LARGE = 1;
+
 function PersonTile({ shown, large }: { shown: ShownPerson; large?: boolean }) {
+  const ref = useRef<HTMLElement>(null);
   const { person, owner, kind } = shown;
   const video = videoOf(shown);
   const screen = kind === "screen";
   const name = nameOf(person);
   const label = screen ? (person.self ? t("yourScreen") : t("screenOf", { name })) : owner.self ? `${name} (${t("you")})` : name;
   const pinned = call.pinned.value === shown.id;
+  const track = remoteOf(shown);
+  const why = track ? call.withheld.value.get(track) : undefined;
+  useShown(ref, track, pinned ? PINNED : large ? LARGE : 0);
   const classes = ["tile", screen ? "screen" : "", isSpeaking(owner) && !screen ? "speaking" : "", large ? "large" : "", person.reachable ? "" : "away"];
   return (
-    <figure class={classes.filter(Boolean).join(" ")} data-user={person.user} data-kind={kind} data-self={owner.self} aria-label={label}>
+    <figure ref={ref} class={classes.filter(Boolean).join(" ")} data-user={person.user} data-withheld={why} data-kind={kind} data-self={owner.self} aria-label={label}>
       {video ? <Video track={video} mirror={person.self && !screen} fit={screen} /> : <Avatar person={person} />}
       <SealCover shown={shown} />
       <figcaption class="caption">
@@ -178,6 +205,7 @@ function PersonTile({ shown, large }: { shown: ShownPerson; large?: boolean }) {
           </span>
         )}
         {!screen && <HandMark rank={owner.hand} />}
+        {why && <WithheldMark why={why} />}
         <SealMark shown={shown} />
         <span class="name">{label}</span>
         {!screen && <DeviceMarks person={owner} />}

@@ -25,6 +25,10 @@ export interface Policy {
   /** Labels with a floor, for instance "a0". */
   floors?: string[];
   topology?: string;
+  /** Cameras that each receiver is sent at most, those of who spoke last; 0: all. */
+  lastN?: number;
+  /** Microphones that are heard at a time, the loudest; 0: all. */
+  loudestK?: number;
   /** Media is encrypted end to end; decided before the conference starts. */
   e2ee?: boolean;
 }

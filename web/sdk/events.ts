@@ -2,7 +2,7 @@
 // is the truth, and a client that ignores them all ends up right.
 
 import type { ChatMessage, FloorStatus, InputKind } from "./commands";
-import type { LegState, MediaNeeded, MediaSlots, PeerDescription, Role, Source } from "./protocol";
+import type { LegState, MediaNeeded, MediaSlots, MediaWithheld, PeerDescription, Role, Source, TrackLayers } from "./protocol";
 import type { Speaker } from "./speakers";
 
 /** What every event carries. By is a user entity; absent: the server itself. */
@@ -38,6 +38,8 @@ export interface ConferenceEvents {
   "media.needed": MediaNeeded;
   "topology.changed": LegState;
   "media.slots": MediaSlots;
+  "media.withheld": MediaWithheld;
+  "track.layers": TrackLayers;
   "media.offer": PeerDescription;
   "media.answer": PeerDescription;
   "media.candidate": { ms: string; candidates?: string[]; part?: string; dev?: string };

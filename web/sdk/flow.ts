@@ -10,7 +10,7 @@ import type { ParleyError } from "./errors";
 import { MediaSession, type LocalSource, type MediaSink, type Received } from "./media";
 import { Mesh, type PeerMessage } from "./mesh";
 import type { PeerLink } from "./peer";
-import type { JoinResult, LegState, MediaNeeded, MediaSlots, PeerRef } from "./protocol";
+import type { JoinResult, LegState, MediaNeeded, MediaSlots, PeerRef, TrackLayers } from "./protocol";
 import type { RemoteTrack, SlotSource } from "./room-types";
 
 export interface FlowEvents {
@@ -230,6 +230,11 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
 
   async negotiate(): Promise<void> {
     await Promise.all([this.server?.negotiate(), this.mesh.negotiate()]);
+  }
+
+  /** What somebody wants of what we send to the server. */
+  layers(cid: string, wanted: TrackLayers): void {
+    void this.server?.layers(cid, wanted);
   }
 
   // ---- one turn: what is shown, and which ways are still needed

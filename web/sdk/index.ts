@@ -38,3 +38,4 @@ export { hands, lobby, participants, people, type Participant, type Person, type
 export { Session, type SessionEvents, type SessionOptions, type SessionState } from "./session";
 export { SpeakerPicker } from "./speakers";
 export * from "./tokens";
+export { View, type Shown, type ViewOptions, type Withheld } from "./view";

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { failure, ParleyError } from "./errors";
-import { MediaSession, type Received } from "./media";
+import { activate, MediaSession, type Received } from "./media";
 import type { OfferParams } from "./protocol";
 
 class FakeTransceiver {
@@ -151,5 +151,47 @@ describe("media session", () => {
     await m.negotiate();
     expect(pc.transceivers[0]!.stopped).toBe(true);
     expect(offers[1]!.tracks).toEqual({});
+  });
+});
+
+describe("encodings that somebody wants", () => {
+  const list = () => ["q", "h", "f"].map((rid) => ({ rid }) as RTCRtpEncodingParameters);
+  const on = (l: RTCRtpEncodingParameters[]) => l.filter((e) => e.active !== false).map((e) => e.rid).join("");
+
+  test("are switched on, the others off, and the lowest stays", () => {
+    const l = list();
+    expect(activate(l, { track: "t", layers: 0 })).toBe(false);
+    expect(activate(l, { track: "t", layers: 1, rids: ["q"] })).toBe(true);
+    expect(on(l)).toBe("q");
+    expect(activate(l, { track: "t", layers: 1, rids: ["q"] })).toBe(false);
+    activate(l, { track: "t", layers: 2, rids: ["q", "h"] });
+    expect(on(l)).toBe("qh");
+    activate(l, { track: "t", layers: 1, rids: ["f"] });
+    expect(on(l)).toBe("qf");
+    activate(l, { track: "t", layers: 0 });
+    expect(on(l)).toBe("qhf");
+    activate(l, { track: "t", layers: 2 }); // by number where they have no names
+    expect(on(l)).toBe("qh");
+  });
+
+  test("are told to the sender, and again after a negotiation that was under way", async () => {
+    const { m, pc } = setup((p) => ok(p));
+    m.send({ cid: "cid_1", id: "trk_1", source: "camera", kind: "video", track: null, simulcast: true });
+    const sender = pc.transceivers[0]!.sender as unknown as { getParameters: () => unknown; setParameters: (p: { encodings: RTCRtpEncodingParameters[] }) => Promise<void> };
+    let set = list();
+    let refuse = true;
+    sender.getParameters = () => ({ encodings: set.map((e) => ({ ...e })) });
+    sender.setParameters = async (p) => {
+      if (refuse) throw new Error("negotiating");
+      set = p.encodings;
+    };
+    await m.layers("cid_1", { track: "trk_1", layers: 1, rids: ["q"] });
+    expect(on(set)).toBe("qhf");
+    refuse = false;
+    await m.negotiate();
+    expect(on(set)).toBe("q");
+    await m.layers("cid_1", { track: "trk_1", layers: 0 });
+    expect(on(set)).toBe("qhf");
+    await m.layers("cid_9", { track: "trk_9", layers: 1 });
   });
 });

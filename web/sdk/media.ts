@@ -6,7 +6,7 @@ import { preferSealed, type Transforms } from "./e2ee/transforms";
 import { Emitter } from "./emitter";
 import { failure, ParleyError } from "./errors";
 import { withoutAddresses } from "./peer-sdp";
-import type { AnswerResult, Kind, MediaNeeded, OfferParams, Source } from "./protocol";
+import type { AnswerResult, Kind, MediaNeeded, OfferParams, Source, TrackLayers } from "./protocol";
 import { Restarts } from "./restarts";
 
 export interface LocalSource {
@@ -78,6 +78,7 @@ export class MediaSession extends Emitter<MediaEvents> implements MediaSink {
   private needed: Record<Kind, number> = { audio: 0, video: 0 };
   private pool: Record<Kind, RTCRtpTransceiver[]> = { audio: [], video: [] };
   private sending = new Map<string, RTCRtpTransceiver>(); // by cid
+  private wanted = new Map<string, TrackLayers>(); // by cid, what of its encodings is not all
   private dirty = false;
   private iceRestart = false;
   private running: Promise<void> | null = null;
@@ -113,6 +114,20 @@ export class MediaSession extends Emitter<MediaEvents> implements MediaSink {
   unsend(cid: string): void {
     this.sending.get(cid)?.stop();
     this.sending.delete(cid);
+    this.wanted.delete(cid);
+  }
+
+  /** Encodes only what somebody wants of a source, from now on. */
+  async layers(cid: string, wanted: TrackLayers): Promise<void> {
+    this.wanted.set(cid, wanted);
+    await this.activate(cid);
+  }
+
+  private async activate(cid: string): Promise<void> {
+    const [sender, wanted] = [this.sender(cid), this.wanted.get(cid)];
+    const p = sender?.getParameters?.();
+    if (!sender || !wanted || !p || !(p.encodings?.length > 1) || !activate(p.encodings, wanted)) return;
+    await sender.setParameters(p).catch(() => undefined); // between two negotiations: after the next one
   }
 
   sender(cid: string): RTCRtpSender | undefined {
@@ -183,6 +198,7 @@ export class MediaSession extends Emitter<MediaEvents> implements MediaSink {
     await this.pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
     this.rev = answer.rev;
     if (restarting) this.iceRestart = false;
+    for (const cid of this.wanted.keys()) void this.activate(cid);
     this.emit("received", this.mapReceived(answer.receive ?? {}));
   }
 
@@ -264,6 +280,19 @@ function encodings(local: LocalSource): RTCRtpEncodingParameters[] {
   if (!local.simulcast) return [{ maxBitrate: 1_700_000 }];
   const rates = [150_000, 500_000, 1_700_000];
   return SIMULCAST_RIDS.map((rid, i) => ({ rid, maxBitrate: rates[i]!, scaleResolutionDownBy: 4 >> i }));
+}
+
+/** Switches encodings on that are wanted and off that are not; false: they are so already. The lowest is always sent. */
+export function activate(list: RTCRtpEncodingParameters[], wanted: TrackLayers): boolean {
+  const all = wanted.layers === 0;
+  let changed = false;
+  list.forEach((e, i) => {
+    const active = all || i === 0 || (wanted.rids && e.rid ? wanted.rids.includes(e.rid) : i < wanted.layers);
+    if ((e.active ?? true) === active) return;
+    e.active = active;
+    changed = true;
+  });
+  return changed;
 }
 
 /** VP8 first: every browser both sends and decodes it, so that forwarding never meets a receiver without the codec. */

@@ -132,6 +132,19 @@ export type Topology = (typeof topologies)[number] | (string & {});
 /** direct: peers among themselves; else the name of a topology. */
 export type Manner = "direct" | Topology;
 
+/** Event track.layers: how many encodings of a track of ours somebody wants, the lowest first; 0: all. */
+export interface TrackLayers {
+  track: string;
+  layers: number;
+  rids?: string[];
+}
+
+/** Event media.withheld: every picture that is subscribed to and not sent now. */
+export interface MediaWithheld {
+  ms: string;
+  tracks: { track: string; why: "last-n" | "bandwidth" | (string & {}) }[];
+}
+
 /** Event media.slots: what sections that show one source after another show now. */
 export interface MediaSlots {
   ms: string;

@@ -8,6 +8,7 @@ import type { ConferenceInfo } from "./info";
 import type { Path } from "./flow";
 import type { LegState, Role, Source } from "./protocol";
 import type { Session } from "./session";
+import type { Withheld } from "./view";
 
 /**
  * lobby: waiting to be let in. moving: on the way to another conference or a
@@ -30,6 +31,10 @@ export interface RoomOptions {
   url?: string;
   /** Send the camera in three sizes. Default false. */
   simulcast?: boolean;
+  /** Receive only pictures that show() tells of, in the size it tells. Default: all, in full. */
+  shownOnly?: boolean;
+  /** Cameras to receive at a time, those of who spoke last; 0, the default: as many as the conference allows. */
+  lastN?: number;
   /** Take part in sessions straight between people. Default true. */
   p2p?: boolean;
   /** Tell nobody the own address: between people, media then goes by the server's relay. */
@@ -116,6 +121,8 @@ export interface RoomEvents {
   slots: ReadonlyMap<string, SlotSource>;
   /** End-to-end encryption: members, the safety number, or how a stream fares. */
   seal: void;
+  /** Pictures that the server does not send now, and why: see View.withheld. */
+  withheld: ReadonlyMap<string, Withheld>;
   /** State of the media connection. */
   connection: RTCPeerConnectionState;
   /** Something failed that does not end the room. */

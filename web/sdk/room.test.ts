@@ -289,4 +289,20 @@ describe("the rest", () => {
     session.tell("conference.ended", { reason: "ended" });
     expect(room.state).toBe("left");
   });
+  test("what is wanted of our tracks and withheld of others' is followed, until we join anew", async () => {
+    await enter();
+    await settle();
+    const asked: unknown[] = [];
+    room.flow.layers = (cid, b) => asked.push([cid === room.local.get("microphone")!.cid, b.layers]);
+    session.tell("track.layers", { track: "trk_1_0", layers: 1, rids: ["q"] });
+    session.tell("track.layers", { track: "trk_unknown", layers: 1 });
+    expect(asked).toEqual([[true, 1]]);
+    const told: string[][] = [];
+    room.on("withheld", (m) => told.push([...m.keys()]));
+    session.tell("media.withheld", { ms: "ms_1", tracks: [{ track: "trk_9", why: "last-n" }] });
+    session.tell("media.withheld", { ms: "ms_1", tracks: [] });
+    expect(told).toEqual([["trk_9"], []]);
+    await room.view.setLastN(3);
+    expect(session.of("track.subscribe")).toEqual([{ method: "track.subscribe", params: { lastN: 3 }, conf: "conf_main" }]);
+  });
 });

@@ -15,7 +15,7 @@ import { emptySubscriber, receive, type ConferenceInfo, type Subscriber } from "
 import type { Flow } from "./flow";
 import { InputReporter } from "./inputs";
 import type { MediaSession } from "./media";
-import type { JoinResult, LegState, MediaNeeded, MediaSlots, Notify, Role, Source } from "./protocol";
+import type { JoinResult, LegState, MediaNeeded, MediaSlots, MediaWithheld, Notify, Role, Source, TrackLayers } from "./protocol";
 import { peerEvents, type PeerMessage } from "./mesh";
 import { Publisher } from "./publisher";
 import type { Quality } from "./quality";
@@ -26,6 +26,7 @@ import { joinParams, openFlow, sessionOptions, sourceOf } from "./room-flow";
 import { people, participants, type Participant, type Person } from "./roster";
 import { Session } from "./session";
 import { SpeakerWatch, type Speaker } from "./speakers";
+import { View } from "./view";
 
 const STATS_EVERY_MS = 2_000;
 const LEVELS_EVERY_MS = 250;
@@ -55,6 +56,9 @@ export class Room extends Emitter<RoomEvents> {
   /** End-to-end encryption, where the conference has it. */
   readonly seal: RoomSeal;
 
+  /** What of others' pictures is shown here, and what we are not sent. */
+  readonly view: View;
+
   private readonly publisher: Publisher;
   private readonly monitor = new QualityMonitor();
   private readonly voices = new SpeakerWatch((track) => this.emit("speaker", track));
@@ -83,6 +87,8 @@ export class Room extends Emitter<RoomEvents> {
     this.session = opts.session ?? new Session(sessionOptions(opts));
     this.seal = new RoomSeal(opts, (messages) => this.request("e2ee.send", { messages }), () => this.emit("seal", undefined));
     this.flow = openFlow({ session: this.session, opts, publisher: () => this.publisher, people: () => this.people, seal: this.seal });
+    this.view = new View({ request: ask, shownOnly: opts.shownOnly, lastN: opts.lastN, changed: () => this.emit("withheld", this.view.withheld) });
+    this.flow.on("remote", (m) => this.view.follow(m.values()));
     this.flow.on("remote", () => this.seal.follow(this.participants, this.remote.values()));
     for (const name of ["remote", "connection", "path", "slots", "leg"] as const) this.flow.on(name, (v) => this.emit(name, v as never));
     this.flow.on("error", (e) => this.onMediaError(e));
@@ -155,6 +161,7 @@ export class Room extends Emitter<RoomEvents> {
     if (!this.away) this.home = join.conf;
     this.publisher.named(join.tracks ?? []);
     this.publisher.dropUnnamed();
+    this.view.enter();
     this.flow.enter(join);
     this.sub = { version: null, doc: elsewhere ? null : this.sub.doc };
     if (elsewhere) this.chat.clear();
@@ -235,6 +242,7 @@ export class Room extends Emitter<RoomEvents> {
     this.inputs?.close();
     this.session.close(err.reason);
     if (this.device) forgetSession(this.device);
+    this.view.close();
     this.flow.close();
     this.seal.close();
     this.publisher.stop();
@@ -433,6 +441,8 @@ export class Room extends Emitter<RoomEvents> {
   private readonly reactions: Record<string, (body: never) => void> = {
     "media.needed": (n: MediaNeeded) => this.flow.needed(n),
     "media.slots": (b: MediaSlots) => this.flow.slotsAre(b),
+    "media.withheld": (b: MediaWithheld) => this.view.withheldAre(b.tracks),
+    "track.layers": (b: TrackLayers) => this.onLayers(b),
     "topology.changed": (leg: LegState) => leg.manner && this.flow.follow(leg),
     "speaker.active": (b: { speakers?: Speaker[] } & Speaker) => this.voices.told(b.speakers ?? [b], this.participants),
     "conference.ending": (b: { afterS?: number }) => this.emit("ending", Date.now() + 1000 * (b.afterS ?? 0)),
@@ -449,6 +459,11 @@ export class Room extends Emitter<RoomEvents> {
     if (peerEvents.has(e.name)) this.flow.peer(e.name, e.body as PeerMessage);
     else this.reactions[e.name]?.(e.body as never);
     this.emit("event", e);
+  }
+
+  private onLayers(b: TrackLayers): void {
+    const t = this.publisher.byId(b.track);
+    if (t) this.flow.layers(t.cid, b);
   }
 
   /** A moderator closed our microphone or camera, or frees it: the switch shows it. */
