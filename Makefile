@@ -46,8 +46,9 @@ e2e: ## browsers end to end
 web: ## rebuild the committed web client
 	cd web && npm ci --no-progress && cd build && go run .
 
-soak: ## long runs: churn and leaks, and the delay at 60 % of a core
+soak: ## long runs: churn and leaks, the delay at 60 % of a core, media on bad networks
 	cd test && SOAK=1 go test -count=1 -timeout 60m -run 'Soak|L2|L3' -v ./...
+	go run ./scripts/quality
 
 clean: ## remove what was built
 	rm -rf bin test/results

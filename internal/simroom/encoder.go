@@ -195,8 +195,12 @@ func (u *Publisher) shed(now clock.Time) {
 		if e.Off && !e.unwant {
 			need = e.Kbit * backShare
 		}
+		was := e.Off
 		e.Off = e.unwant || (i > 0 && room < need)
 		if e.Off {
+			if !was {
+				u.Sheds++
+			}
 			continue
 		}
 		e.cur = min(e.Kbit, max(room, 0.2*e.Kbit))

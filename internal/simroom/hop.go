@@ -18,6 +18,9 @@ type Hop struct {
 	RTXBytes, VideoBytes  uint64
 	Waits                 []Wait // of each RTP packet, in the limiter's queue
 	KeepWaits             bool
+	Twice                 int // packets sent again under their own SSRC and number
+
+	sent map[numbered]bool // lately
 
 	video map[uint32]bool
 	rtx   map[uint32]uint32 // RTX SSRC -> media SSRC
@@ -44,7 +47,7 @@ type numbered struct {
 }
 
 func newHop(l *simnet.Link) *Hop {
-	return &Hop{Link: l, video: map[uint32]bool{}, rtx: map[uint32]uint32{}, lost: map[numbered]*Loss{}}
+	return &Hop{Link: l, sent: map[numbered]bool{}, video: map[uint32]bool{}, rtx: map[uint32]uint32{}, lost: map[numbered]*Loss{}}
 }
 
 // carry tells which SSRCs are video and which repair which.
@@ -65,6 +68,7 @@ func (h *Hop) send(now clock.Time, b []byte) {
 		return
 	}
 	ssrc := binary.BigEndian.Uint32(b[8:])
+	h.once(numbered{ssrc, binary.BigEndian.Uint16(b[2:])})
 	_, isRTX := h.rtx[ssrc]
 	if isRTX {
 		h.RTX++
@@ -90,6 +94,15 @@ func (h *Hop) send(now clock.Time, b []byte) {
 		h.lost[numbered{ssrc, binary.BigEndian.Uint16(b[2:])}] = l
 		h.book = append(h.book, l)
 	}
+}
+
+// once counts what is sent twice under one number.
+func (h *Hop) once(n numbered) {
+	if h.sent[n] {
+		h.Twice++
+	}
+	h.sent[n] = true
+	delete(h.sent, numbered{n.ssrc, n.seq - 1<<14})
 }
 
 // arrived is told every RTP packet that came through and closes what it repairs.

@@ -41,6 +41,7 @@ type Publisher struct {
 	Requests   []Request
 	Nacked     int
 	Resent     int
+	Sheds      int // encodings that went off
 	KeyBytes   uint64
 	VideoBytes uint64
 

@@ -92,7 +92,7 @@ func (c *lossy) judge(t *testing.T, s Repairs, took time.Duration, fec, red, eye
 	if len(last) < 10 {
 		t.Errorf("the picture stands at the end: %d pictures in the last two seconds", len(last))
 	}
-	t.Logf("lost %d; freezes %d, longest %v; pictures %d, keyframes %d, PLIs %d; switches %v; skipped %d", s.Lost, n, longest,
+	t.Logf("lost %d, first repair p50 %v; freezes %d, longest %v; pictures %d, keyframes %d, PLIs %d; switches %v; skipped %d", s.Lost, s.First, n, longest,
 		len(eye.Eye.Pictures), eye.Eye.Keys, eye.Eye.PLIs, len(eye.Eye.Switches), eye.Eye.Skipped)
 }
 
@@ -122,7 +122,7 @@ func meanBurst(loss, n float64) *simnet.GilbertElliott {
 
 // TestQ8_Bursts: five percent in bursts of three.
 func TestQ8_Bursts(t *testing.T) {
-	c := lossy{rtt: 100 * ms, burst: meanBurst(0.05, 3), ratio: 0.995, first: 130 * ms, freezes: 1, short: 65 * time.Second}
+	c := lossy{rtt: 100 * ms, burst: meanBurst(0.05, 3), ratio: 0.995, short: 65 * time.Second}
 	c.run(t)
 }
 

@@ -36,10 +36,10 @@ func keepTrace(t *testing.T, tr *Trace) {
 
 // picture draws rates, the queue, what was shown, and freezes.
 func (t *Trace) picture(title string) plot.Picture {
-	top, deep, limited := 0.0, 50.0, false
+	top, deep, limited := 0.0, 50*time.Millisecond, false
 	for _, s := range t.Samples {
 		top = max(top, min(max(s.Capacity, s.Estimate, s.Sent), 4.5e6))
-		deep = max(deep, millis(s.Wait))
+		deep = max(deep, s.Wait.Round(10*time.Millisecond))
 		limited = limited || s.Capacity > 0
 	}
 	rates := []plot.Line{
@@ -53,7 +53,7 @@ func (t *Trace) picture(title string) plot.Picture {
 	}
 	p.Panels = append(p.Panels, plot.Panel{Height: 260, Top: top * 1.05, Grid: 5, Unit: plot.Rate, Lines: rates})
 	if limited {
-		p.Panels = append(p.Panels, plot.Panel{Height: 80, Top: deep, Unit: plot.Millis, Lines: []plot.Line{
+		p.Panels = append(p.Panels, plot.Panel{Height: 80, Top: millis(deep), Unit: plot.Millis, Lines: []plot.Line{
 			t.line("queue", "#06c", 1, 1, func(s *Sample) float64 { return millis(s.Wait) })}})
 	}
 	p.Panels = append(p.Panels,
