@@ -108,6 +108,7 @@ type ConnectionInfo struct {
 	Device string           `json:"device"`
 	User   string           `json:"user"`
 	State  string           `json:"state"`
+	Trace  string           `json:"trace,omitempty"` // name of its trace's file
 	Stats  *ConnectionStats `json:"stats,omitempty"` // absent: not known to the media side
 }
 

@@ -21,6 +21,7 @@ type cli struct {
 	Token   tokenCmd   `cmd:"" help:"Make an access token with the server's keys."`
 	Room    roomCmd    `cmd:"" help:"Look after conferences of a running server."`
 	Load    loadCmd    `cmd:"" help:"Drive a server with publishers and subscribers, and measure it."`
+	Trace   traceCmd   `cmd:"" help:"Draw the trace of a connection."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

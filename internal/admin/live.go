@@ -66,7 +66,7 @@ func connections(c *call) (any, error) {
 			x.Stats.In, x.Stats.Out = nil, nil
 		}
 	}
-	return api.Connections{Connections: s.Connections}, nil
+	return api.Connections{Connections: c.named(s.Connections)}, nil
 }
 
 func connection(c *call) (any, error) {
@@ -74,7 +74,7 @@ func connection(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return one(s.Connections, func(x api.ConnectionInfo) bool { return x.Conn == c.r.PathValue("conn") })
+	return one(c.named(s.Connections), func(x api.ConnectionInfo) bool { return x.Conn == c.r.PathValue("conn") })
 }
 
 func tracks(c *call) (any, error) {

@@ -11,6 +11,8 @@ import (
 // Traces are the traces of connections, as this package uses them.
 type Traces interface {
 	State() api.Traces
+	// Name is what a connection's file is called, empty while they are off.
+	Name(conn string) string
 	// Switch turns them on or off, for all connections.
 	Switch(on bool) error
 }
@@ -99,6 +101,16 @@ func worst(a, b float64) float64 {
 		return b
 	}
 	return a
+}
+
+// named fills in what the traces of connections are called.
+func (c *call) named(list []api.ConnectionInfo) []api.ConnectionInfo {
+	for i := range list {
+		if c.h.cfg.Traces != nil {
+			list[i].Trace = c.h.cfg.Traces.Name(list[i].Conn)
+		}
+	}
+	return list
 }
 
 func traces(c *call) (any, error) {

@@ -53,6 +53,8 @@ type switchboard struct{ on, dead bool }
 
 func (s *switchboard) State() api.Traces { return api.Traces{On: s.on} }
 
+func (s *switchboard) Name(string) string { return "0123456789abcdef.sqlog" }
+
 func (s *switchboard) Switch(on bool) error {
 	if s.dead {
 		return fault.New(503, "no-trace-dir", "no")
@@ -73,6 +75,12 @@ func TestTracesAreSwitched(t *testing.T) {
 		t.Errorf("%v", m)
 	}
 	h.want(400, "PUT", "/traces", `{"on":"yes"}`)
+	h.want(201, "POST", "/conferences", `{"uri":"standup","start":true}`)
+	h.join("standup", "sip:ana@x")
+	m := h.want(200, "GET", "/conferences/standup/connections", "")
+	if c := m["connections"].([]any)[0].(object); c["trace"] != "0123456789abcdef.sqlog" {
+		t.Errorf("%v", c)
+	}
 	if m := h.want(200, "PUT", "/traces", `{"on":false}`); m["on"] != false || s.on {
 		t.Errorf("%v", m)
 	}

@@ -73,6 +73,7 @@ var layers = []layer{
 	{"metrics", []string{"internal/metrics"}, []string{"internal/base", "api"}, nil},
 	{"tracefile", []string{"internal/tracefile"}, []string{"internal/base", "internal/media/trace"}, []string{"net", "net/http"}},
 	{"plot", []string{"internal/plot"}, nil, append([]string{}, core...)},
+	{"tracedraw", []string{"internal/tracedraw"}, []string{"internal/base", "internal/media/trace", "internal/plot"}, append([]string{}, core...)},
 	{"simnet", []string{"internal/simnet"}, []string{"internal/base"}, nil},
 	{"simroom", []string{"internal/simroom"}, []string{"internal/base", "internal/conference/model", "internal/media", "internal/simnet"}, core},
 	{"config", []string{"internal/config"}, []string{"internal/base"}, nil},

@@ -281,8 +281,8 @@ func (c *Server) Validate() []Problem {
 		}
 	}
 	c.checkWebhooks(bad)
-	if c.TraceMegabytes < 0 || c.TraceMegabytes > 10_000 {
-		bad("trace-megabytes", "%d is not 1 to 10000", c.TraceMegabytes)
+	if c.TraceMegabytes < 0 || c.TraceMegabytes > 512 { // a part is half of it, and parley trace reads no more
+		bad("trace-megabytes", "%d is not 1 to 512", c.TraceMegabytes)
 	}
 	if c.TraceFiles < 0 || c.TraceFiles > 1_000_000 {
 		bad("trace-files", "%d is not 1 to 1000000", c.TraceFiles)

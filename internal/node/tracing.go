@@ -50,6 +50,14 @@ func (t tracing) State() api.Traces {
 	return api.Traces{On: t.n.traces.On(), Open: s.Open, Events: s.Events, Dropped: s.Dropped, Refused: s.Refused}
 }
 
+// Name implements admin.Traces.
+func (t tracing) Name(conn string) string {
+	if !t.n.traces.On() {
+		return ""
+	}
+	return tracefile.Name(ids.Connection(conn)) + trace.Suffix
+}
+
 // Switch implements admin.Traces.
 func (t tracing) Switch(on bool) error {
 	if t.n.traces.On() == on {

@@ -16,11 +16,28 @@ import (
 )
 
 const (
-	// maxRecord bounds one record, maxEvents a file: what we write ends far below
-	// either, and a stranger's file must not take all memory.
+	// maxRecord bounds one record, maxEvents and maxBytes a file: what we write
+	// ends below all of them, and a stranger's file must not take all memory.
 	maxRecord = 1 << 20
 	maxEvents = 2_000_000
+	// MaxBytes of a trace that is read.
+	MaxBytes = 256 << 20
 )
+
+// limited is the end of what is read.
+type limited struct {
+	r    io.Reader
+	left int64
+}
+
+func (l *limited) Read(b []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, fmt.Errorf("larger than %d MiB", MaxBytes>>20)
+	}
+	n, err := l.r.Read(b[:min(int64(len(b)), l.left)])
+	l.left -= int64(n)
+	return n, err
+}
 
 // Log is a trace that was read.
 type Log struct {
@@ -58,7 +75,7 @@ var kinds = func() map[string]reflect.Type {
 // counted and left out; anything else that is wrong is an error that names the
 // record, but for a last one that is not whole.
 func Read(r io.Reader) (*Log, error) {
-	sc := bufio.NewScanner(r)
+	sc := bufio.NewScanner(&limited{r, MaxBytes + 1})
 	sc.Buffer(make([]byte, 0, 64<<10), maxRecord)
 	l := &Log{}
 	var bad error // of the record before: forgiven at the end of the file

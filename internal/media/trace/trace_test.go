@@ -91,6 +91,25 @@ func TestReadSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// endless is a header, then blanks and empty lines for ever.
+type endless struct{ head []byte }
+
+func (e *endless) Read(b []byte) (int, error) {
+	n := copy(b, e.head)
+	e.head = e.head[n:]
+	for i := n; i < len(b); i++ {
+		b[i] = ' '
+	}
+	b[len(b)-1] = '\n'
+	return len(b), nil
+}
+
+func TestReadEndsSomewhere(t *testing.T) {
+	if _, err := trace.Read(&endless{encode(nil)}); err == nil || !strings.Contains(err.Error(), "larger than 256 MiB") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestReadForgivesAnUnfinishedEndAndStrangers(t *testing.T) {
 	in := string(encode(whole()[:3])) + "\x1e{\"time\":9,\"name\":\"media:to_come\",\"data\":{}}\n\x1e{\"time\":10,\"na"
 	l, err := trace.Read(strings.NewReader(in))
