@@ -7,6 +7,7 @@ import * as control from "./control";
 import { lang, t } from "./i18n";
 import { Send } from "./icons";
 import { Panel } from "./panel";
+import { seal } from "./security";
 
 export function ChatPanel() {
   const list = chat.messages.value;
@@ -22,6 +23,7 @@ export function ChatPanel() {
         ))}
         <li ref={end} class="end-mark" aria-hidden="true" />
       </ol>
+      {seal.value && <p class="hint">{t("chatClear")}</p>}
       <p class="hint typing" aria-live="off">{writers.length > 0 && t("typing", { name: writers.slice(0, 3).join(", ") })}</p>
       {control.can("chat.send") ? <Compose /> : <p class="hint">{t("chatForbidden")}</p>}
     </Panel>

@@ -282,6 +282,7 @@ export const en = {
   endE2ee: "This meeting is end-to-end encrypted, and this device cannot take part",
   endE2eeMissing: "This meeting is not end-to-end encrypted",
   endE2eeMissingHint: "The link asks for it, but the meeting runs without. No picture or sound of you was sent.",
+  chatClear: "Messages are not end-to-end encrypted: the server can read them.",
   sealSecure: "Encrypted end to end",
   sealWaiting: "Waiting for the key",
   sealFailed: "Not shown: not encrypted by this person",

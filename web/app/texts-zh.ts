@@ -284,6 +284,7 @@ export const zh: Record<Key, string> = {
   endE2ee: "本会议使用端到端加密，此设备无法参加",
   endE2eeMissing: "本会议没有端到端加密",
   endE2eeMissingHint: "链接要求加密，但会议没有加密。您的画面和声音没有发出。",
+  chatClear: "消息没有端到端加密：服务器可以读到。",
   sealSecure: "已端到端加密",
   sealWaiting: "正在等待密钥",
   sealFailed: "不予显示：不是由此人加密的",

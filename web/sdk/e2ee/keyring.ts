@@ -119,7 +119,8 @@ interface Generation {
   /** The step we were told, from which later ones follow; null: its owner has left. */
   told: Epoch | null;
   slots: Map<number, Slot>;
-  since: number;
+  /** When it ends, since another one has begun; 0: it is the last. */
+  until: number;
 }
 
 interface Sender {
@@ -131,7 +132,7 @@ interface Sender {
 /** How a frame fared. missing: no key for it; stale: an old key, or seen before; forged: not what was sealed; stranger: of nobody who may be here. */
 export type Outcome = "missing" | "stale" | "forged" | "stranger";
 
-/** Old generations are kept this long: frames are still on their way. */
+/** A generation outlives the next one's beginning by this: frames are still on their way. No longer, since who left knows it. */
 const KEEP_MS = 10_000;
 /** Of so many who left it is still known what they sent. */
 const GONE = 256;
@@ -154,9 +155,16 @@ export class ReceiverRing {
     this.meet(from, index);
     const s = this.senders.get(from)!;
     const old = s.generations.get(told.generation);
-    if (!old) s.generations.set(told.generation, { told, slots: new Map(), since: this.now() });
-    else if (!old.told || told.step < old.told.step) [old.told, old.since] = [told, this.now()]; // later steps follow from the one we know
-    for (const [n, g] of s.generations) if (n !== told.generation && this.now() - g.since > KEEP_MS) s.generations.delete(n);
+    if (!old) s.generations.set(told.generation, { told, slots: new Map(), until: 0 });
+    else if (!old.told || told.step < old.told.step) old.told = told; // later steps follow from the one we know
+    for (const [n, g] of s.generations) {
+      if (n !== told.generation) g.until ||= this.now() + KEEP_MS;
+      if (this.over(g)) s.generations.delete(n);
+    }
+  }
+
+  private over(g: Generation): boolean {
+    return g.until > 0 && this.now() >= g.until;
   }
 
   /** Its keys go. What came from it stays known: a server that shows it leave and return must not replay it. */
@@ -193,6 +201,7 @@ export class ReceiverRing {
 
   private async openFrom(s: Sender, k: { generation: number; step: number }, h: Header, metadata: Uint8Array, sealed: Bytes): Promise<Bytes | Outcome> {
     const g = s.generations.get(k.generation);
+    if (g && this.over(g)) return "stale";
     const known = g?.slots.get(k.step);
     if (!g || (!known?.frame && (!g.told || k.step < g.told.step))) return "missing";
     if (known && !known.window.fresh(h.ctr)) return "stale";
@@ -206,7 +215,6 @@ export class ReceiverRing {
     if (!kept.window.fresh(h.ctr)) return "stale";
     kept.frame = frame;
     kept.window.mark(h.ctr);
-    g.since = this.now();
     return plain;
   }
 

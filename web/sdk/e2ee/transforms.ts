@@ -68,11 +68,11 @@ export class Transforms {
   }
 }
 
-/** Only what frames are sealed for is offered: VP8 and Opus, with retransmission. Redundant sound would hide frames in frames. */
+/** Only what frames are sealed for is offered: VP8 and Opus, with retransmission. RED would hide frames in frames. */
 export function preferSealed(t: RTCRtpTransceiver, kind: FrameKind): void {
   const codecs = globalThis.RTCRtpReceiver?.getCapabilities?.(kind)?.codecs;
   if (!codecs || !t.setCodecPreferences) return;
-  const wanted = kind === "audio" ? ["audio/opus"] : ["video/vp8", "video/rtx", "video/red", "video/ulpfec", "video/flexfec-03"];
+  const wanted = kind === "audio" ? ["audio/opus"] : ["video/vp8", "video/rtx", "video/flexfec-03"];
   const rank = (c: { mimeType: string }) => wanted.indexOf(c.mimeType.toLowerCase());
   t.setCodecPreferences(codecs.filter((c) => rank(c) >= 0).sort((a, b) => rank(a) - rank(b)));
 }
