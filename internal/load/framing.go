@@ -4,6 +4,7 @@ package load
 type place struct {
 	first, last, key bool
 	pic              uint16 // 15 bits
+	width            int    // of the picture; 16:9
 }
 
 // framing writes what comes before the made-up bits of a picture, so that a
@@ -24,7 +25,8 @@ func vp8(p place) []byte {
 	}
 	b[0] |= 0x10
 	if p.key {
-		return append(b, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01)
+		w, h := p.width, p.width*9/16
+		return append(b, 0x10, 0, 0, 0x9d, 0x01, 0x2a, byte(w), byte(w>>8), byte(h), byte(h>>8))
 	}
 	return append(b, 0x11, 0, 0)
 }

@@ -124,8 +124,12 @@ func (p *publisher) plan(r *runner, n int, o *offered, a *sdp.Accepted) error {
 			if t.audio {
 				bps = r.cfg.AudioBPS
 			}
+			width := 0
+			if len(layers) > 1 { // encodings of one size would be one and the same to who chooses
+				width = 1280 >> (len(layers) - 1 - i)
+			}
 			t.src = NewSource(SourceConfig{
-				Audio: t.audio, Codec: t.codec.Name, Bitrate: max(bps, 6000), FPS: r.cfg.FPS, Seed: uint64(n*16 + i),
+				Audio: t.audio, Codec: t.codec.Name, Bitrate: max(bps, 6000), FPS: r.cfg.FPS, Width: width, Seed: uint64(n*16 + i),
 			})
 			// Everybody began at an instant of their own, the same in every run: all at
 			// once would measure the generator's own burst, evenly spread would be too kind.

@@ -21,6 +21,7 @@ type SourceConfig struct {
 	Codec   string        // "opus", or a key of framing; decides the first bytes of the payload
 	Bitrate int           // bit/s of payload
 	FPS     int           // frames a second (audio: 50)
+	Width   int           // of pictures that tell it (VP8's); 0: 640
 	KeyInt  time.Duration // between keyframes that nobody asked for
 	Seed    uint64        // of the frame sizes
 }
@@ -43,6 +44,9 @@ type Source struct {
 func NewSource(c SourceConfig) *Source {
 	if c.Audio {
 		c.FPS = 50
+	}
+	if c.Width == 0 {
+		c.Width = 640
 	}
 	if c.KeyInt == 0 {
 		c.KeyInt = 10 * time.Second
@@ -88,7 +92,7 @@ func (s *Source) Frame(now int64, emit func(payload []byte, ts uint32, marker bo
 		if i >= n-extra {
 			l++
 		}
-		at := place{first: i == 0, last: i == n-1, key: key, pic: s.picID}
+		at := place{first: i == 0, last: i == n-1, key: key, pic: s.picID, width: s.cfg.Width}
 		emit(s.fill(0, framing[s.cfg.Codec](at), max(l, 48), now), ts, at.last)
 	}
 }

@@ -48,7 +48,7 @@ type subscriber struct {
 	probes  uint64
 	told    uint64
 	arrived stream.Recorder
-	wide    uint8      // id of the transport-wide number, 0: not told
+	wide    uint8 // id of the transport-wide number, 0: not told
 	buf     []byte
 	seqs    [64]uint16
 }
