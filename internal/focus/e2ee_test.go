@@ -51,3 +51,36 @@ func TestE1_TracksAreForwardedBlind(t *testing.T) {
 		h.client("cam", "whip").refused(403, "e2ee-required", api.ConferenceJoin, api.JoinParams{Device: "whip", Kind: "whip"})
 	})
 }
+
+// Redundancy of sound is not agreed where only the ends can take it apart.
+func TestE1_NoRedundancyWhereSealed(t *testing.T) {
+	for _, sealed := range []bool{true, false} {
+		inHouse(t, nil, func(h *house) {
+			ana := h.client("ana", "ws")
+			ana.must(api.ConferenceStart, api.StartParams{E2EE: sealed}, nil)
+			p := api.JoinParams{Caps: api.Caps{E2EE: sealed, P2P: true}, Tracks: []api.PublishParams{{CID: "mic", Kind: "audio"}}}
+			if sealed {
+				p.E2EE = sealedKeys(1)
+			}
+			ana.joins(p)
+			ana.sends(plane.Audio, "mic")
+			ana.lines[0].Codecs = []plane.Codec{{Name: "opus", PT: 111, ClockRate: 48000, Channels: 2, RED: 63}}
+			ana.negotiates()
+			n := 0
+			for _, m := range h.plane.media {
+				for _, s := range m.Sections {
+					if s.Recv == nil {
+						continue
+					}
+					n++
+					if red := s.Recv.Codecs[0].RED; (red == 0) != sealed {
+						t.Errorf("sealed %v, redundancy %d", sealed, red)
+					}
+				}
+			}
+			if n == 0 {
+				t.Error("nothing was agreed")
+			}
+		})
+	}
+}

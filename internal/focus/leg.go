@@ -70,8 +70,9 @@ type section struct {
 	pinned  bool                // by its layout, as the media side was told
 	ssrc    uint32
 	rtx     uint32
-	receive bool // offered for us to send on
-	sending bool // told so in the last answer
+	fec     uint32 // of parity
+	receive bool   // offered for us to send on
+	sending bool   // told so in the last answer
 	slot    *slot
 	// ending: what it carries is not how the leg is served any more, and stays
 	// until what comes in its place flows.
@@ -102,7 +103,7 @@ func (s *section) passes() bool { return s.recipe != "" }
 
 // free takes away what a section carries.
 func (s *section) free() {
-	s.sub, s.slot, s.ssrc, s.rtx, s.ending, s.as, s.recipe, s.translated = nil, nil, 0, 0, false, "", "", nil
+	s.sub, s.slot, s.ssrc, s.rtx, s.fec, s.ending, s.as, s.recipe, s.translated = nil, nil, 0, 0, 0, false, "", "", nil
 	s.unsaid = false
 }
 
@@ -132,6 +133,8 @@ type sources interface {
 	own(t *model.Track) (ssrc, rtx uint32)
 	// cname returns the alias CNAME of a track's device (rule C6).
 	cname(d *model.Device) string
+	// sealed tells that media are encrypted end to end.
+	sealed() bool
 	// random returns a fresh SSRC.
 	random() uint32
 }
@@ -180,7 +183,15 @@ func (p *plan) decide(l *leg, s *section, o *sdp.Section, tracks map[string]stri
 		l.numbered++
 		s.slot, s.recipe = newSlot(), l.recipe(s.kind)
 		s.slot.n = l.numbered
-		s.ssrc, s.rtx = src.random(), src.random()
+		s.number(src)
+	}
+}
+
+// number gives a section new SSRCs.
+func (s *section) number(src sources) {
+	s.ssrc, s.rtx = src.random(), src.random()
+	if s.kind == plane.Video {
+		s.fec = src.random()
 	}
 }
 
@@ -230,7 +241,7 @@ func (p *plan) place(l *leg, i, n int, src sources) {
 	if l.taken(s.sub.ID) {
 		s.as = ids.NewSubscription()
 	}
-	s.ssrc, s.rtx = src.random(), src.random() // one SSRC is one source, never used again
+	s.number(src) // one SSRC is one source, never used again
 	s.unsaid = s.passes() && l.elsewhere(s.sub.Track, s.mid, src)
 	p.pending = slices.Delete(p.pending, n, n+1)
 	p.placed = append(p.placed, i)
@@ -245,21 +256,22 @@ func (s *section) decision(l *leg, offered *sdp.Section, src sources) sdp.Decisi
 	if s.kind == plane.Application {
 		return sdp.Decision{Receive: true}
 	}
-	d := sdp.Decision{Receive: s.cid != ""}
+	d := sdp.Decision{Receive: s.cid != "", NoRED: src.sealed()}
 	switch {
 	case s.slot != nil: // declared even while empty, so that filling it needs no new answer
 		d.Send = &sdp.SendSource{
-			SSRC: s.ssrc, RTXSSRC: s.rtx, Stream: string(l.stream), Track: "slot-" + s.mid, CNAME: l.session.CNAME,
+			SSRC: s.ssrc, RTXSSRC: s.rtx, FECSSRC: s.fec, Stream: string(l.stream), Track: "slot-" + s.mid, CNAME: l.session.CNAME,
 			Unannounced: s.passes(),
 		}
 	case s.sub != nil:
 		k := s.sub.Track
 		d.Send = &sdp.SendSource{
-			SSRC: s.ssrc, RTXSSRC: s.rtx, Stream: string(k.Stream), Track: cmp.Or(string(s.as), string(k.ID)),
+			SSRC: s.ssrc, RTXSSRC: s.rtx, FECSSRC: s.fec, Stream: string(k.Stream), Track: cmp.Or(string(s.as), string(k.ID)),
 			CNAME: src.cname(k.Device), Codec: s.codec(l, offered, src),
 		}
 		if s.passes() { // announced as it will come, or not at all
 			d.Send.SSRC, d.Send.RTXSSRC = src.own(k)
+			d.Send.FECSSRC = 0
 			d.Send.Unannounced = d.Send.SSRC == 0 || s.unsaid
 			d.Send.SSRC = cmp.Or(d.Send.SSRC, s.ssrc)
 		}

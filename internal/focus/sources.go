@@ -48,6 +48,9 @@ func (r *room) own(k *model.Track) (ssrc, rtx uint32) {
 	return 0, 0
 }
 
+// sealed implements sources.
+func (r *room) sealed() bool { return r.m.E2EE() }
+
 // cname returns the alias under which all tracks of a device are sent: one per
 // origin device, and never what the device calls itself (rule C6).
 func (r *room) cname(d *model.Device) string {

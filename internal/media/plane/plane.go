@@ -83,11 +83,13 @@ type Layer struct {
 	RID     string // empty when told by SSRC alone
 	SSRC    uint32 // 0 until learnt
 	RTXSSRC uint32
+	FECSSRC uint32 // of its parity packets, 0 = none
 }
 
 // Recv is the part of a section that the peer sends and the server receives.
 type Recv struct {
 	Codecs []Codec
+	FEC    uint8   // payload type of FlexFEC-03 parity, 0 = none
 	Layers []Layer // lowest quality first; one entry without RID for a plain source; may be empty (learn by MID)
 }
 
@@ -97,6 +99,8 @@ type Send struct {
 	Codecs  []Codec
 	SSRC    uint32
 	RTXSSRC uint32 // 0 when no codec has RTX
+	FEC     uint8  // payload type of FlexFEC-03 parity, 0 = none
+	FECSSRC uint32 // 0 when FEC is
 }
 
 // Section is one negotiated m-section of a leg.

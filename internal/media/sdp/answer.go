@@ -65,6 +65,7 @@ type answerSection struct {
 	rids     []RID    // answered, in the offer's order
 	recv     []string // simulcast order as answered
 	send     *SendSource
+	fec      []plane.Codec // FlexFEC-03 as answered, at most one
 	media    plane.Section
 }
 
@@ -187,6 +188,24 @@ func (a *answerer) media(o *Section, s *answerSection) {
 			s.media.Send.RTXSSRC = s.send.RTXSSRC
 		}
 	}
+	agreeFEC(o, s)
+}
+
+// agreeFEC answers FlexFEC-03 where it can be used: for what we send, if it has an
+// SSRC for parity, and for a source of one encoding, which is all that libwebrtc
+// protects.
+func agreeFEC(o *Section, s *answerSection) {
+	if o.FEC.Name == "" {
+		return
+	}
+	if s.send != nil && s.send.FECSSRC != 0 && !s.send.Unannounced {
+		s.media.Send.FEC, s.media.Send.FECSSRC = o.FEC.PT, s.send.FECSSRC
+		s.fec = []plane.Codec{o.FEC}
+	}
+	if r := s.media.Recv; r != nil && len(r.Layers) <= 1 {
+		r.FEC = o.FEC.PT
+		s.fec = []plane.Codec{o.FEC}
+	}
 }
 
 // oneFeedback keeps one way of feedback by packet: transport-wide numbers where
@@ -279,12 +298,12 @@ func layers(o *Section, rids []string) []plane.Layer {
 	}
 	primary := o.SSRCs[0].SSRC
 	for _, g := range o.Groups {
-		if g.Semantics == "FID" {
+		if g.Semantics == "FID" || g.Semantics == "FEC-FR" {
 			primary = g.SSRCs[0]
 			break
 		}
 	}
-	return []plane.Layer{{SSRC: primary, RTXSSRC: o.rtxOf(primary)}}
+	return []plane.Layer{{SSRC: primary, RTXSSRC: o.rtxOf(primary), FECSSRC: o.fecOf(primary)}}
 }
 
 // highFirst tells by the usual names that an application listed its encodings
@@ -401,7 +420,7 @@ func (a *answerer) printData(p *printer, o *Section) {
 }
 
 func (a *answerer) printMedia(p *printer, o *Section, s *answerSection) {
-	p.mline(o.Media, 9, o.Proto, formats(s.codecs))
+	p.mline(o.Media, 9, o.Proto, append(formats(s.codecs), formats(s.fec)...))
 	p.line("a=mid:", o.MID)
 	p.transport(a.local, a.setup, a.offer.Trickle, o.MID == a.group[0])
 	p.line("a=", s.dir.String())
@@ -418,6 +437,7 @@ func (a *answerer) printMedia(p *printer, o *Section, s *answerSection) {
 		}
 	}
 	p.codecs(s.codecs)
+	p.codecs(s.fec)
 	for _, r := range s.rids {
 		pts := ""
 		if len(r.PTs) > 0 {
@@ -433,6 +453,6 @@ func (a *answerer) printMedia(p *printer, o *Section, s *answerSection) {
 		p.line("a=simulcast:recv ", strings.Join(s.recv, ";"))
 	}
 	if s.send != nil {
-		p.source(s.send, s.media.Send.RTXSSRC != 0, !s.send.Unannounced)
+		p.source(s.send, s.media.Send, !s.send.Unannounced)
 	}
 }

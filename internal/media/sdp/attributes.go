@@ -309,7 +309,7 @@ func readGroup(b *builder, v string) error {
 		return bad("ssrc-group %s", quote(v))
 	}
 	g := Group{Semantics: f[0]}
-	if g.Semantics != "FID" && g.Semantics != "SIM" {
+	if g.Semantics != "FID" && g.Semantics != "SIM" && g.Semantics != "FEC-FR" {
 		return nil
 	}
 	for _, s := range f[1:] {

@@ -20,6 +20,7 @@ type Decision struct {
 type SendSource struct {
 	SSRC    uint32
 	RTXSSRC uint32 // written only if a codec with RTX is agreed
+	FECSSRC uint32 // written only if FlexFEC-03 is; 0: it is not
 	// Unannounced leaves the SSRCs out of the description: the source comes under
 	// its own, which may change, and is told by MID.
 	Unannounced bool

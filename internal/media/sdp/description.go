@@ -55,6 +55,7 @@ type Section struct {
 	// into their primary's RTX and RED. Formats the server does not forward are included
 	// under their own name; [Known] tells.
 	Codecs     []plane.Codec
+	FEC        plane.Codec // FlexFEC-03; no name: not there
 	Exts       []Extension
 	RIDs       []RID    // as declared, both directions
 	Simulcast  []string // RIDs of a=simulcast:send, first alternative each, in order
@@ -102,7 +103,7 @@ type Source struct {
 	CNAME string
 }
 
-// Group is one a=ssrc-group, of semantics "FID" or "SIM".
+// Group is one a=ssrc-group, of semantics "FID", "SIM" or "FEC-FR".
 type Group struct {
 	Semantics string
 	SSRCs     []uint32
@@ -149,10 +150,16 @@ func (d *Description) Section(mid string) *Section {
 	return nil
 }
 
+// fecOf returns the SSRC with the parity of primary, by a=ssrc-group:FEC-FR (RFC
+// 5956, section 4.3); 0 if none.
+func (s *Section) fecOf(primary uint32) uint32 { return s.secondOf("FEC-FR", primary) }
+
 // rtxOf returns the SSRC that repeats primary, by a=ssrc-group:FID; 0 if none.
-func (s *Section) rtxOf(primary uint32) uint32 {
+func (s *Section) rtxOf(primary uint32) uint32 { return s.secondOf("FID", primary) }
+
+func (s *Section) secondOf(semantics string, primary uint32) uint32 {
 	for _, g := range s.Groups {
-		if g.Semantics == "FID" && len(g.SSRCs) >= 2 && g.SSRCs[0] == primary {
+		if g.Semantics == semantics && len(g.SSRCs) >= 2 && g.SSRCs[0] == primary {
 			return g.SSRCs[1]
 		}
 	}

@@ -129,7 +129,7 @@ func printOffered(p *printer, s *OfferSection, cfg OfferConfig, tagged bool) {
 		return
 	}
 	// With RIDs the SSRCs are learnt from the packets (RFC 8853, section 5).
-	p.source(s.Send, true, len(s.RIDs) == 0)
+	p.source(s.Send, &plane.Send{RTXSSRC: s.Send.RTXSSRC}, len(s.RIDs) == 0)
 	list := ""
 	for i, r := range s.RIDs {
 		p.line("a=rid:", r, " send")

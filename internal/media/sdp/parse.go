@@ -165,6 +165,12 @@ func (b *builder) joinCodecs() error {
 			}
 			continue
 		}
+		if b.Kind == plane.Video && strings.EqualFold(b.maps[pt].Name, fecName) && b.maps[pt].ClockRate == 90000 {
+			if b.FEC.Name == "" {
+				b.FEC = b.finish(b.maps[pt], pt)
+			}
+			continue
+		}
 		order = append(order, pt)
 	}
 	for _, pt := range order {
@@ -174,16 +180,25 @@ func (b *builder) joinCodecs() error {
 				continue // a format without a map cannot be used
 			}
 		}
-		c.PT, c.Fmtp, c.RTX, c.RED = pt, b.fmtp[pt], rtx[pt], red[pt]
-		for _, v := range b.fbAll {
-			feedback(&c, v)
-		}
-		for _, v := range b.fb[pt] {
-			feedback(&c, v)
-		}
-		b.Codecs = append(b.Codecs, c)
+		c.RTX, c.RED = rtx[pt], red[pt]
+		b.Codecs = append(b.Codecs, b.finish(c, pt))
 	}
 	return nil
+}
+
+// fecName is that of the draft that libwebrtc speaks; RFC 8627's is "flexfec".
+const fecName = "flexfec-03"
+
+// finish adds what other lines tell of a payload type.
+func (b *builder) finish(c plane.Codec, pt uint8) plane.Codec {
+	c.PT, c.Fmtp = pt, b.fmtp[pt]
+	for _, v := range b.fbAll {
+		feedback(&c, v)
+	}
+	for _, v := range b.fb[pt] {
+		feedback(&c, v)
+	}
+	return c
 }
 
 // aptOf tells that pt is RFC 4588 retransmission, and of which payload type.

@@ -152,15 +152,19 @@ func formats(list []plane.Codec) []string {
 }
 
 // source writes msid and the SSRCs of what the author sends.
-func (p *printer) source(s *SendSource, rtx, bySSRC bool) {
+func (p *printer) source(s *SendSource, agreed *plane.Send, bySSRC bool) {
 	p.line("a=msid:", s.Stream, " ", s.Track)
 	if !bySSRC || s.SSRC == 0 {
 		return
 	}
 	ssrcs := []uint32{s.SSRC}
-	if rtx && s.RTXSSRC != 0 {
-		ssrcs = append(ssrcs, s.RTXSSRC)
-		p.line("a=ssrc-group:FID ", u32(s.SSRC), " ", u32(s.RTXSSRC))
+	if agreed.RTXSSRC != 0 {
+		ssrcs = append(ssrcs, agreed.RTXSSRC)
+		p.line("a=ssrc-group:FID ", u32(s.SSRC), " ", u32(agreed.RTXSSRC))
+	}
+	if agreed.FECSSRC != 0 {
+		ssrcs = append(ssrcs, agreed.FECSSRC)
+		p.line("a=ssrc-group:FEC-FR ", u32(s.SSRC), " ", u32(agreed.FECSSRC))
 	}
 	for _, n := range ssrcs {
 		p.line("a=ssrc:", u32(n), " cname:", s.CNAME)
