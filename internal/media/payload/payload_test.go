@@ -51,6 +51,7 @@ func TestPicturePutKeepsForm(t *testing.T) {
 	}{
 		{VP8, []byte{0x90, 0xE0, 0x81, 0x02, 7, 0x20, 0x55}, 0x102, 7},
 		{VP8, []byte{0x90, 0xC0, 0x12, 7, 0x55}, 0x12, 7},
+		{VP8, []byte{0x90, 0xF0, 0x81, 0x02, 7, 0x25, 0x55}, 0x102, 7}, // KEYIDX
 		{VP8, []byte{0x10, 0x55}, 0, 0},
 		{VP9, []byte{0xA8, 0x81, 0x02, 0x20, 9, 0x55}, 0x102, 9}, // non-flexible: TL0PICIDX
 		{VP9, []byte{0xB8, 0x12, 0x20, 0x55}, 0x12, 0},           // flexible: none
@@ -61,10 +62,13 @@ func TestPicturePutKeepsForm(t *testing.T) {
 			t.Fatalf("% x: %+v", c.src, d)
 		}
 		dst := make([]byte, len(c.src))
-		n := d.Put(dst, c.src, 0x1234, 200, 0)
+		n := d.Put(dst, c.src, 0x1234, 200, 0xff)
 		copy(dst[n:], c.src[n:])
 		if !ParsePicture(c.codec, dst, &e) || e.Len != d.Len || e.Long != d.Long || e.HasTL0 != d.HasTL0 {
 			t.Fatalf("% x -> % x", c.src, dst)
+		}
+		if d.HasKEYIDX && (e.KEYIDX != 0x1f || dst[5]&0xe0 != c.src[5]&0xe0) {
+			t.Fatalf("KEYIDX %d", e.KEYIDX)
 		}
 		if d.HasTL0 && e.TL0PICIDX != 200 || d.Long && e.ID != 0x1234 || d.HasID && !d.Long && e.ID != 0x34 {
 			t.Fatalf("%+v", e)
@@ -79,6 +83,7 @@ func FuzzKeyframe(f *testing.F) {
 	f.Add(uint8(VP8), []byte{0x90, 0xE0, 0x81, 0x02, 7, 0x20, 0x00})
 	f.Add(uint8(VP9), []byte{0xA8, 0x81, 0x02, 0})
 	f.Add(uint8(H264), []byte{0x78, 0, 2, 9, 0x10, 0, 3, 0x67, 1, 2})
+	f.Add(uint8(VP8), []byte{0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xF0, 0x00})
 	f.Add(uint8(AV1), []byte{0x20, 0x83, 0x01, 0x08})
 	f.Fuzz(func(t *testing.T, c uint8, b []byte) {
 		Keyframe(Codec(c%5), b)
@@ -88,6 +93,9 @@ func FuzzKeyframe(f *testing.F) {
 				t.Fatal("descriptor takes the whole payload")
 			}
 			d.Put(make([]byte, 8), b, 1, 2, 3)
+		}
+		if z, ok := KeySize(Codec(c%5), b); ok && (z.Width <= 0 || z.Height <= 0) {
+			t.Fatalf("%+v", z)
 		}
 	})
 }
