@@ -98,9 +98,11 @@ func interfaces() error {
 	return ip("link set parley0 up")
 }
 
-func ip(args string) error {
-	if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
-		return fmt.Errorf("ip %s: %w: %s", args, err, strings.TrimSpace(string(out)))
+func ip(args string) error { return run("ip", strings.Fields(args)...) }
+
+func run(name string, args ...string) error {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }
