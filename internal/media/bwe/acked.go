@@ -7,7 +7,10 @@ import (
 )
 
 const (
-	ackedRing = 512 // at 10 Mbit/s it is half a second of full packets
+	// ackedSlot gathers what arrived within so much; slots are what rates are
+	// reckoned from, since a leg's feedback comes often and its packets lie cold.
+	ackedSlot = 20 * time.Millisecond
+	ackedRing = 128 // slots
 	// ackedSpan is the time over which the rate is measured for growth. It
 	// spans several frames and feedback intervals; jitter of 30 ms is 6 % of it.
 	ackedSpan = 500 * time.Millisecond
@@ -25,43 +28,58 @@ const (
 // smaller of what was sent and what arrived over the same packets: a burst let
 // go by a queue, or by a link that slept, must not look like capacity.
 type acked struct {
-	ring []heard // made at the first packet, a leg without feedback needs none
-	n    int     // packets ever
+	ring []slot // made at the first packet, a leg without feedback needs none
+	n    int    // slots ever
+	news int    // packets ever
 
-	known [2]measure // of ackedSpan and ackedFast, as of n
+	known [2]measure // of ackedSpan and ackedFast, as of news
+}
+
+// slot is packets that arrived one after the other.
+type slot struct {
+	earliest, latest clock.Time    // of sending
+	oldest, newest   time.Duration // of arrival
+	bytes            int32
+	head             int32 // of the first packet
+	count            int32
+	guess            bool // that one arrived, and when
 }
 
 // measure is a rate once reckoned.
 type measure struct {
-	n    int
+	news int
 	rate Rate
 	ok   bool
 }
 
-// heard is a packet that arrived.
-type heard struct {
-	sent  clock.Time
-	at    time.Duration
-	size  int32
-	guess bool // that it arrived, and when
-}
-
 func (a *acked) add(r *Result) {
 	if a.ring == nil {
-		a.ring = make([]heard, ackedRing)
+		a.ring = make([]slot, ackedRing)
 	}
-	a.ring[a.n%ackedRing] = heard{r.Sent, r.At, int32(r.Size), false}
-	a.n++
+	a.put(r.Sent, r.At, int32(r.Size), false)
 }
 
 // assume takes a packet of which nothing is known, as feedback was lost, to have
 // arrived with this share of its bytes. Left out, it would look like a pause.
 func (a *acked) assume(r *Result, share float64) {
-	if a.n == 0 {
-		return
+	if a.n > 0 {
+		a.put(r.Sent, a.ring[uint(a.n-1)%ackedRing].newest, int32(share*float64(r.Size)), true)
 	}
-	last := a.ring[(a.n-1)%ackedRing].at
-	a.ring[a.n%ackedRing] = heard{r.Sent, last, int32(share * float64(r.Size)), true}
+}
+
+func (a *acked) put(sent clock.Time, at time.Duration, size int32, guess bool) {
+	a.news++
+	if a.n > 0 {
+		s := &a.ring[uint(a.n-1)%ackedRing]
+		if d := at - s.oldest; d < ackedSlot && d > -ackedSlot && s.newest-at < ackedSlot && s.guess == guess {
+			s.earliest, s.latest = min(s.earliest, sent), max(s.latest, sent)
+			s.oldest, s.newest = min(s.oldest, at), max(s.newest, at)
+			s.bytes += size
+			s.count++
+			return
+		}
+	}
+	a.ring[uint(a.n)%ackedRing] = slot{sent, sent, at, at, size, size, 1, guess}
 	a.n++
 }
 
@@ -72,40 +90,38 @@ func (a *acked) rate(span time.Duration) (Rate, bool) {
 	if span == ackedFast {
 		m = &a.known[1]
 	}
-	if m.n != a.n { // it is asked for several times a feedback
-		m.n = a.n
+	if m.news != a.news { // it is asked for several times a feedback
+		m.news = a.news
 		m.rate, m.ok = a.reckon(span)
 	}
 	return m.rate, m.ok
 }
 
 func (a *acked) reckon(span time.Duration) (Rate, bool) {
-	if a.n < ackedMin {
+	if a.n == 0 {
 		return 0, false
 	}
-	last := &a.ring[(a.n-1)%ackedRing]
-	newest, latest := last.at, last.sent
-	oldest, earliest, bytes, count := newest, latest, 0, 0
-	var first int // the first packet only starts the clock
+	last := &a.ring[uint(a.n-1)%ackedRing]
+	w := slot{earliest: last.earliest, latest: last.latest, oldest: last.newest, newest: last.newest}
 	for i := a.n - 1; i >= 0 && i > a.n-ackedRing; i-- {
-		e := &a.ring[uint(i)%ackedRing]
-		if e.guess && span == ackedFast {
+		s := &a.ring[uint(i)%ackedRing]
+		if s.guess && span == ackedFast {
 			return 0, false
 		}
-		if newest-e.at > ackedOld {
+		if w.newest-s.newest > ackedOld {
 			break
 		}
-		newest, latest = max(newest, e.at), max(latest, e.sent)
-		oldest, earliest = min(oldest, e.at), min(earliest, e.sent)
-		bytes += int(e.size)
-		first = int(e.size)
-		if count++; count >= ackedMin && newest-oldest >= span {
+		w.newest, w.latest = max(w.newest, s.newest), max(w.latest, s.latest)
+		w.oldest, w.earliest = min(w.oldest, s.oldest), min(w.earliest, s.earliest)
+		w.bytes += s.bytes
+		w.head = s.head // the first packet only starts the clock
+		if w.count += s.count; w.count >= ackedMin && w.newest-w.oldest >= span {
 			break
 		}
 	}
-	took := max(newest-oldest, latest.Sub(earliest))
-	if count < ackedMin || took < span/2 {
+	took := max(w.newest-w.oldest, w.latest.Sub(w.earliest))
+	if w.count < ackedMin || took < span/2 {
 		return 0, false
 	}
-	return per(bytes-first, took), true
+	return per(int(w.bytes-w.head), took), true
 }
