@@ -30,6 +30,7 @@ export const speaker = signal<string | null>(null);
 export const connection = signal<RTCPeerConnectionState>("new");
 export const draining = signal(false); // the server said it is going away
 export const qualityTick = signal(0);
+export const statsTick = signal(0); // new figures of how media flow
 export const path = signal<Path>("none"); // the way that media takes
 export const slots = signal<ReadonlyMap<string, SlotSource>>(new Map());
 /** What is known of our connection is shown. */
@@ -47,7 +48,7 @@ export const held = signal("lobby"); // why we wait in the lobby
 export const layout = signal<"grid" | "speaker">(prefs.get("layout") === "speaker" ? "speaker" : "grid");
 export const pinned = signal<string | null>(null);
 export const output = signal(prefs.get("speaker") ?? "");
-export const panel = signal<"people" | "chat" | "settings" | "security" | null>(null);
+export const panel = signal<"people" | "chat" | "settings" | "security" | "stats" | null>(null);
 panel.subscribe((p) => {
   chat.open.value = p === "chat";
   if (p === "chat") chat.read();
@@ -193,6 +194,7 @@ function listen(r: Room): void {
   r.on("speaker", (s) => (speaker.value = s));
   r.on("connection", (s) => (connection.value = s));
   r.on("quality", () => qualityTick.value++);
+  r.on("stats", () => statsTick.value++);
   r.on("path", (p) => (path.value = p));
   r.on("slots", (m) => (slots.value = new Map(m)));
   r.on("withheld", (m) => (withheld.value = new Map(m)));

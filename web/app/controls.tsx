@@ -6,7 +6,8 @@ import * as call from "./call";
 import * as chat from "./chat";
 import * as control from "./control";
 import { t } from "./i18n";
-import { Cam, CamOff, ChatIcon, Focus, Gear, GridIcon, Hand, Hang, Link, Mic, MicOff, People, Screen, ScreenOff } from "./icons";
+import { Cam, CamOff, Chart, ChatIcon, Focus, Gear, GridIcon, Hand, Hang, Link, Mic, MicOff, People, Screen, ScreenOff } from "./icons";
+import { SHORTCUT, toggle as toggleStats } from "./stats";
 
 interface Props {
   label: string;
@@ -14,12 +15,14 @@ interface Props {
   kind?: "off" | "active" | "danger" | "";
   pressed?: boolean;
   extra?: string;
+  /** Pressed together, they do the same. */
+  keys?: string;
   children: ComponentChildren;
 }
 
-export function Control({ label, onClick, kind = "", pressed, extra = "", children }: Props) {
+export function Control({ label, onClick, kind = "", pressed, extra = "", keys, children }: Props) {
   return (
-    <button type="button" class={`control ${kind} ${extra}`.trim()} aria-label={label} title={label} aria-pressed={pressed} onClick={onClick}>
+    <button type="button" class={`control ${kind} ${extra}`.trim()} aria-label={label} title={keys ? `${label} (${keys})` : label} aria-keyshortcuts={keys} aria-pressed={pressed} onClick={onClick}>
       {children}
     </button>
   );
@@ -90,6 +93,9 @@ export function Controls() {
         <Control label={t("people")} pressed={call.panel.value === "people"} onClick={() => open("people")}>
           <People />
           <span class={control.lobby.value.length > 0 ? "count alert" : "count"} aria-hidden="true">{control.here.value.length}</span>
+        </Control>
+        <Control label={t("statistics")} pressed={call.panel.value === "stats"} extra="wide-only" keys={SHORTCUT} onClick={toggleStats}>
+          <Chart />
         </Control>
         <Control label={t("settings")} pressed={call.panel.value === "settings"} onClick={() => open("settings")}>
           <Gear />

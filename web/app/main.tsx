@@ -3,6 +3,7 @@ import * as call from "./call";
 import "./style.css";
 import "./control.css";
 import "./security.css";
+import "./stats.css";
 import "./debug";
 import { Home, NotFound, RoomPage } from "./pages";
 

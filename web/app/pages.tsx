@@ -20,6 +20,8 @@ import { PeoplePanel } from "./people";
 import { prefs } from "./prefs";
 import { SealChoice, SecurityPanel } from "./security";
 import { Stage } from "./stage";
+import { listenForKeys } from "./stats";
+import { StatsPanel } from "./stats-panel";
 import { Video } from "./tile";
 
 /** The start page; the owner's for one who came by the owner's link. */
@@ -166,6 +168,7 @@ function Problems() {
 }
 
 function Call() {
+  useEffect(listenForKeys, []);
   return (
     <div class={`call${call.panel.value ? " with-panel" : ""}`}>
       <Banners />
@@ -173,6 +176,7 @@ function Call() {
       {call.panel.value === "people" && <PeoplePanel />}
       {call.panel.value === "chat" && <ChatPanel />}
       {call.panel.value === "settings" && <SettingsPanel />}
+      {call.panel.value === "stats" && <StatsPanel />}
       {call.panel.value === "security" && <SecurityPanel />}
       <div class="cards">
         <Asks />

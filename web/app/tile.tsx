@@ -9,6 +9,7 @@ import { hue, initials } from "./layout";
 import { DeviceMarks, HandMark, isHeard } from "./people";
 import { useShown } from "./shown";
 import { SealCover, SealMark } from "./security";
+import { TileStats } from "./stats-panel";
 import { PathLine } from "./topology";
 
 /** What a tile shows: somebody's camera or screen. */
@@ -136,6 +137,7 @@ function SharedTile({ shown, large }: { shown: ShownShared; large?: boolean }) {
     <figure class={`tile shared${large ? " large" : ""}`} data-kind={shown.kind} data-user={shown.owner?.user} aria-label={name}>
       <Video track={shown.track} fit />
       <SealCover shown={shown} />
+      <TileStats track={shown.id === "mix" ? "mix:video" : shown.id} />
       {shown.kind === "slot" && (
         <figcaption class="caption">
           <SealMark shown={shown} />
@@ -160,6 +162,7 @@ function OwnQuality({ person }: { person: Participant }) {
           <span>{t("mediaPath")}: <PathLine /></span>
           {f?.rttMs != null && <span>{t("roundTrip")}: {Math.round(f.rttMs)} ms</span>}
           {f?.lossPercent != null && <span>{t("lossOf")}: {f.lossPercent.toFixed(1)} %</span>}
+          <button type="button" class="chip" onClick={() => ((call.qualityOpen.value = false), (call.panel.value = "stats"))}>{t("statistics")}</button>
         </span>
       )}
     </span>
@@ -198,6 +201,7 @@ function PersonTile({ shown, large }: { shown: ShownPerson; large?: boolean }) {
     <figure ref={ref} class={classes.filter(Boolean).join(" ")} data-user={person.user} data-withheld={why} data-kind={kind} data-self={owner.self} aria-label={label}>
       {video ? <Video track={video} mirror={person.self && !screen} fit={screen} /> : <Avatar person={person} />}
       <SealCover shown={shown} />
+      <TileStats track={track} />
       <figcaption class="caption">
         {!screen && !isHeard(owner) && (
           <span class="muted-mark" role="img" aria-label={t("mutedMark")}>

@@ -37,5 +37,6 @@ export type { LocalTrack, RemoteTrack, RoomEvents, RoomOptions, RoomState, SlotS
 export { hands, lobby, participants, people, type Participant, type Person, type TrackInfo, type Waiting } from "./roster";
 export { Session, type SessionEvents, type SessionOptions, type SessionState } from "./session";
 export { SpeakerPicker } from "./speakers";
+export { CallStats, Series, StreamFigures, type ConnectionReport, type Point, type StatsReport, type StreamOutReport } from "./stats";
 export * from "./tokens";
 export { View, type Shown, type ViewOptions, type Withheld } from "./view";

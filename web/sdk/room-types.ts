@@ -101,6 +101,8 @@ export interface RoomEvents {
   /** Track id of the active speaker's microphone, or null. */
   speaker: string | null;
   quality: void;
+  /** New figures of how media flow, while they are watched. */
+  stats: void;
   /** Our role changed. */
   role: Role;
   /** A moderator silenced a track of ours, or allows it again. */

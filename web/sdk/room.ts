@@ -26,6 +26,7 @@ import { joinParams, openFlow, sessionOptions, sourceOf } from "./room-flow";
 import { people, participants, type Participant, type Person } from "./roster";
 import { Session } from "./session";
 import { SpeakerWatch, type Speaker } from "./speakers";
+import { StatsWatch } from "./stats-watch";
 import { View } from "./view";
 
 const STATS_EVERY_MS = 2_000;
@@ -59,6 +60,9 @@ export class Room extends Emitter<RoomEvents> {
   /** What of others' pictures is shown here, and what we are not sent. */
   readonly view: View;
 
+  /** How media flow, while somebody looks. */
+  readonly stats: StatsWatch;
+
   private readonly publisher: Publisher;
   private readonly monitor = new QualityMonitor();
   private readonly voices = new SpeakerWatch((track) => this.emit("speaker", track));
@@ -87,6 +91,7 @@ export class Room extends Emitter<RoomEvents> {
     this.session = opts.session ?? new Session(sessionOptions(opts));
     this.seal = new RoomSeal(opts, (messages) => this.request("e2ee.send", { messages }), () => this.emit("seal", undefined));
     this.flow = openFlow({ session: this.session, opts, publisher: () => this.publisher, people: () => this.people, seal: this.seal });
+    this.stats = new StatsWatch({ session: this.session, conf: () => this.self?.conf ?? "", connections: () => this.flow.connections, remote: () => this.remote, changed: () => this.emit("stats", undefined) });
     this.view = new View({ request: ask, shownOnly: opts.shownOnly, lastN: opts.lastN, changed: () => this.emit("withheld", this.view.withheld) });
     this.flow.on("remote", (m) => this.view.follow(m.values()));
     this.flow.on("remote", () => this.seal.follow(this.participants, this.remote.values()));
@@ -166,6 +171,7 @@ export class Room extends Emitter<RoomEvents> {
     this.sub = { version: null, doc: elsewhere ? null : this.sub.doc };
     if (elsewhere) this.chat.clear();
     await this.session.subscribe(this.conf, "conference");
+    this.stats.entered();
     void this.session.subscribe(this.conf, "chat").catch(() => undefined); // not everybody may read it
     this.setState("joined");
     this.emit("local", this.local);
@@ -242,6 +248,7 @@ export class Room extends Emitter<RoomEvents> {
     this.inputs?.close();
     this.session.close(err.reason);
     if (this.device) forgetSession(this.device);
+    this.stats.close();
     this.view.close();
     this.flow.close();
     this.seal.close();
@@ -396,6 +403,7 @@ export class Room extends Emitter<RoomEvents> {
     }
     if (this.self && n.conf && n.conf !== this.self.conf && n.conf !== this.self.uri) return;
     if (n.package === "chat") this.chat.receive(n);
+    else if (n.package === "stats") this.stats.receive(n);
     else if (n.package !== "conference" && n.package !== "speakers") return;
     else if (n.event) this.onEvent({ name: n.event, body: n.body ?? {} } as ConferenceEvent);
     else if (n.package === "conference" && n.state && typeof n.version === "number") this.onDocument(n);

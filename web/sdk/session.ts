@@ -126,8 +126,8 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   /** Subscribes to a package; documents and events come as "notify". */
-  subscribe(conf: string, pkg: string): Promise<unknown> {
-    return this.call({ kind: "subscribe", conf, package: pkg }, {});
+  subscribe(conf: string, pkg: string, how: { filter?: unknown; expiresS?: number } = {}): Promise<unknown> {
+    return this.call({ kind: "subscribe", conf, package: pkg, ...how }, {});
   }
 
   /** Sends a one-way message; lost if the socket is away, which suits what it is for. */
