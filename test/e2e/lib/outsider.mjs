@@ -100,6 +100,18 @@ const install = () => {
       return { ...out, seen: this.frames.video.length, heard: this.frames.audio.length, codecs: [...new Set([...this.frames.video, ...this.frames.audio].map((f) => f.mime))] };
     }
 
+    /** Mean colours of the left and the right of every picture that its decoders make. */
+    pictures() {
+      const c = document.createElement("canvas");
+      [c.width, c.height] = [2, 1];
+      const g = c.getContext("2d", { willReadFrequently: true });
+      g.imageSmoothingQuality = "high";
+      return [...document.querySelectorAll("video")].filter((v) => v.readyState >= 2).map((v) => {
+        g.drawImage(v, 0, 0, 2, 1);
+        return [...g.getImageData(0, 0, 2, 1).data].filter((_, i) => i % 4 < 3);
+      });
+    }
+
     take(kind) {
       return this.frames[kind].map((f) => ({ type: f.type, b64: btoa(String.fromCharCode(...f.bytes)) }));
     }
@@ -130,6 +142,10 @@ export class Outside {
 
   stats() {
     return this.page.evaluate(() => window.__outsider.stats());
+  }
+
+  pictures() {
+    return this.page.evaluate(() => window.__outsider.pictures());
   }
 
   /** Frames as they came, each { type, bytes }. */
