@@ -50,11 +50,14 @@ func (x *pictureIDs) align(in *graph.Packet, g *segment) {
 
 // note keeps the counters of the last packet sent, while it can be found.
 func (p *Projection) note() {
-	if p.layer < 0 || len(p.segs) == 0 || p.segs[len(p.segs)-1].src.Info == nil {
+	if p.layer < 0 {
 		return
 	}
-	g := &p.segs[len(p.segs)-1]
-	for num := g.next() - 1; num >= max(g.out, g.next()-noteBack); num-- { // the very last may be lost
+	for num := p.next - 1; num >= p.next-noteBack; num-- { // the very last may be lost
+		g := byOut(p.segs, num)
+		if g == nil || g.src.Info == nil {
+			return
+		}
 		last := g.recall(num)
 		if last == nil || empty(last) {
 			continue
