@@ -135,3 +135,49 @@ export function draw(name, title, panels, marks = [], data) {
   const height = T + panels.length * (H + 34) + 6;
   writeFileSync(join(results, `${name}.svg`), `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${W} ${height}" font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="#fff"/><text x="${L}" y="16" font-size="14" font-weight="600">${esc(title)}</text>${out}</svg>\n`);
 }
+
+/** For addInitScript: keeps the connections, and notes in __arrivals when sound arrives, before any buffer. */
+export const arrivals = () => {
+  window.__pcs = [];
+  window.__arrivals = [];
+  const Native = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Native {
+    constructor(config, ...rest) {
+      super({ ...config, encodedInsertableStreams: true }, ...rest);
+      window.__pcs.push(this);
+      this.addEventListener("track", ({ receiver, track }) => {
+        if (receiver.__tapped) return;
+        receiver.__tapped = true;
+        const { readable, writable } = receiver.createEncodedStreams();
+        const note = (frame, to) => {
+          if (track.kind === "audio") window.__arrivals.push(performance.timeOrigin + performance.now());
+          to.enqueue(frame);
+        };
+        void readable.pipeThrough(new TransformStream({ transform: note })).pipeTo(writable);
+      });
+    }
+  };
+};
+
+/** Times between neighbours. */
+export const gapsBetween = (at) => at.slice(1).map((t, i) => t - at[i]);
+
+/** The q-quantile of numbers. */
+export const quantile = (list, q) => [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))];
+
+/** All packets a person got so far, and those that are missing. */
+export const lossOf = (person) =>
+  person.page.evaluate(async () => {
+    const sum = { packets: 0, lost: 0 };
+    for (const pc of window.__pcs) {
+      if (pc.connectionState === "closed") continue;
+      for (const r of (await pc.getStats()).values()) {
+        if (r.type !== "inbound-rtp") continue;
+        sum.packets += r.packetsReceived ?? 0;
+        sum.lost += r.packetsLost ?? 0;
+      }
+    }
+    return sum;
+  });
+
+export const deltaOf = (a, b) => Object.fromEntries(Object.keys(a).map((k) => [k, b[k] - a[k]]));
