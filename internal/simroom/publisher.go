@@ -64,6 +64,16 @@ type Request struct {
 	SSRC uint32
 }
 
+// Asked returns the requests from an instant of the room on.
+func (u *Publisher) Asked(from time.Duration) []Request {
+	for i, q := range u.Requests {
+		if q.At >= start.Add(from) {
+			return u.Requests[i:]
+		}
+	}
+	return nil
+}
+
 type track struct {
 	id graph.TrackID
 	t  plane.Track

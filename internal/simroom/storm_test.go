@@ -171,7 +171,8 @@ func TestQ12_Isolation(t *testing.T) {
 	}
 	figure(t, "added latency p99, ms", float64(worst)/1e6, "<=", 2)
 	figure(t, "encodings that the publisher took off", float64(a.Pub.Sheds), "<=", 0)
-	figure(t, "keyframes made", float64(a.Pub.Video.Keys), "<=", float64(4+took/(10*time.Second)))
+	// Before that it looks for what the bad path can carry, at the limiter's pace.
+	figure(t, "keyframes after 10 s", float64(len(a.Pub.Asked(10*time.Second))), "<=", float64(took/(10*time.Second)))
 	ear, eye := after[9].Views[0], after[9].Views[1]
 	share, _ := ear.Ear.Concealed(0, 0)
 	t.Logf("the bad one: audio concealed %.3f, pictures %d, overflow %+v", share, len(eye.Eye.Pictures), after[9].Down.Stats())

@@ -1,0 +1,5 @@
+//go:build !race
+
+package simroom
+
+const raced = false
