@@ -61,7 +61,7 @@ func (l *leg) bySSRC(ssrc uint32) (sect int, layer uint8, rtx bool) {
 			switch y := &r.Layers[k]; {
 			case y.SSRC == ssrc && ssrc != 0:
 				return i, uint8(k), false
-			case y.RTXSSRC == ssrc && ssrc != 0:
+			case (y.RTXSSRC == ssrc || y.FECSSRC == ssrc) && ssrc != 0:
 				return i, uint8(k), true
 			}
 		}
@@ -91,7 +91,9 @@ func (l *leg) byExtension(b []byte, h *rtp.Header) (sect int, layer uint8, rtx b
 	}
 	r := l.media.Sections[sect].Recv
 	c, rtx := codecOf(r.Codecs, h.PayloadType)
-	if c == nil {
+	if parity := r.FEC != 0 && r.FEC == h.PayloadType; parity {
+		rtx = true
+	} else if c == nil {
 		return -1, 0, false
 	}
 	rid, ok := h.Ext(b, l.ids.rid)
@@ -122,7 +124,7 @@ func (l *leg) byPayloadType(pt uint8) int {
 	found := -1
 	for i := range l.media.Sections {
 		if r := l.media.Sections[i].Recv; r != nil && !announced(r) {
-			if c, _ := codecOf(r.Codecs, pt); c != nil {
+			if c, _ := codecOf(r.Codecs, pt); c != nil || r.FEC != 0 && r.FEC == pt {
 				if found >= 0 {
 					return -1
 				}
@@ -179,6 +181,9 @@ func (e *Engine) collide(now clock.Time, l *leg, ssrc uint32, out *Out) {
 		case p.RTXSSRC:
 			e.bye(l, append(e.ssrcs[:0], ssrc), out)
 			p.RTXSSRC = e.freshSSRC(l)
+		case p.Parity(): // which is told by SSRC alone: it ends
+			e.bye(l, append(e.ssrcs[:0], ssrc), out)
+			p.NoParity()
 		}
 	}
 }

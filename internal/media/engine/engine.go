@@ -6,6 +6,7 @@ import (
 	"parley/internal/base/clock"
 	"parley/internal/base/ids"
 	"parley/internal/media/alloc"
+	"parley/internal/media/fec"
 	"parley/internal/media/graph"
 	"parley/internal/media/plane"
 	"parley/internal/media/red"
@@ -39,6 +40,7 @@ type Engine struct {
 	cut   []byte // scratch for what crosses of a compound
 
 	blocks   [red.MaxBlocks]red.Block // scratch: of the packet with redundancy at hand
+	sum      fec.Sum                  // scratch: of the parity at hand
 	repeated int                      // how many of them repeat others
 	splits   splits
 
@@ -287,13 +289,16 @@ func appendSent(ssrcs []uint32, p *stream.Projection) []uint32 {
 	if ssrcs = append(ssrcs, p.SSRC); p.RTXSSRC != 0 {
 		ssrcs = append(ssrcs, p.RTXSSRC)
 	}
+	if p.Protected() {
+		ssrcs = append(ssrcs, p.Parity())
+	}
 	return ssrcs
 }
 
 // Drops counts packets that were not forwarded, by reason.
 type Drops struct {
 	UnknownLeg, Malformed, UnknownSSRC, TooManyStreams, HeldTooLong uint64
-	Duplicate, TooOld, Muted, BadRTX, MuxedRTCP                     uint64
+	Duplicate, TooOld, Muted, BadRTX, BadFEC, MuxedRTCP             uint64
 	BadRTCP, DeadSSRC, UnknownTrack, UnknownPT                      uint64
 	Relayed                                                         topology.RelayDrops // by the filter of relays
 }

@@ -76,6 +76,10 @@ func (e *Engine) take(now clock.Time, l *leg, buf *ring.Buf, h *rtp.Header, out 
 		return
 	}
 	if st.rtx {
+		if fec := l.media.Sections[st.sect].Recv.FEC; fec != 0 && h.PayloadType == fec {
+			e.takeParity(now, l, st, buf, h, out)
+			return
+		}
 		if st.track.pass > 0 {
 			e.passRTX(now, st.track, st.layer, buf, h)
 		}
@@ -158,6 +162,9 @@ func (e *Engine) receive(now clock.Time, l *leg, st *inStream, buf *ring.Buf, h 
 	}
 	e.wake(l, st.recv.Nack.Due())
 	e.carry(now, l, st, buf, h, ext, v, repair, out)
+	if len(st.parity) > 0 {
+		e.mend(now, l, st, out)
+	}
 }
 
 // carry hands a packet that was counted on to the exchange.

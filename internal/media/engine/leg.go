@@ -84,13 +84,15 @@ type inStream struct {
 	mid   string
 	sect  int // index into the leg's sections, follows mid
 	layer uint8
-	rtx   bool
-	main  *inStream // of RTX: the stream it repairs
+	rtx   bool      // repairs: RTX or parity
+	main  *inStream // of these: the stream that is repaired
 	track *track    // nil: not published (yet)
 	off   int64     // added to extended numbers, so that they run on over SSRCs
 	heard clock.Time
 	nacks uint64 // sequence numbers asked for
 	gauge inGauge
+	// parity is that of this stream which waits for what it lacks.
+	parity []parity
 }
 
 func (s *inStream) detach() {
@@ -98,6 +100,7 @@ func (s *inStream) detach() {
 		t.layers[s.layer].in = nil
 	}
 	s.track = nil
+	s.drop()
 }
 
 // ConfigureLeg implements [API].
@@ -117,7 +120,7 @@ func (e *Engine) ConfigureLeg(now clock.Time, id graph.LegID, m plane.LegMedia) 
 	l.sections = l.sections[:0:0]
 	for i := range m.Sections {
 		if s := &m.Sections[i]; s.Send != nil {
-			l.sections = append(l.sections, stream.Section{MID: s.MID, Exts: s.Exts, Codecs: s.Send.Codecs})
+			l.sections = append(l.sections, stream.Section{MID: s.MID, Exts: s.Exts, Codecs: s.Send.Codecs, FEC: s.Send.FEC, FECSSRC: s.Send.FECSSRC})
 		}
 	}
 	l.egress.Configure(agreed(m.Sections))

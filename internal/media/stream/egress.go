@@ -41,6 +41,7 @@ type Egress struct {
 	FractionLost float64
 	Packets      uint64
 	Octets       uint64 // RTP packets as a whole
+	FEC          uint64 // parity packets sent
 	NACKs, RTX   uint64 // sequence numbers asked for; packets resent
 	PLIs         uint64
 	REMB         uint64
@@ -85,7 +86,7 @@ func (e *Egress) Find(ssrc uint32) *Projection {
 // Uses reports whether the leg sends with this SSRC.
 func (e *Egress) Uses(ssrc uint32) bool {
 	for _, p := range e.Sends {
-		if !p.Passing && (p.SSRC == ssrc || p.RTXSSRC == ssrc) {
+		if !p.Passing && (p.SSRC == ssrc || p.RTXSSRC == ssrc || ssrc != 0 && p.Parity() == ssrc) {
 			return true
 		}
 	}
@@ -223,4 +224,7 @@ type Section struct {
 	MID    string
 	Exts   plane.ExtIDs
 	Codecs []plane.Codec
+	// FEC is the payload type of FlexFEC-03 parity, FECSSRC its SSRC; 0: none.
+	FEC     uint8
+	FECSSRC uint32
 }

@@ -57,6 +57,7 @@ type Projection struct {
 	asked   clock.Time
 
 	pacing pacing
+	parity *parity
 
 	rtxSeq  uint16
 	credit  int
@@ -447,6 +448,7 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 	}
 	out.Shrink(off, n)
 	out.RTP(e.Leg, off, n, in.Buf, from, in.Hdr.PayloadEnd)
+	head := b[:n]
 	if osn < 0 {
 		p.Tally.frame(now, f.TS, in.Keyframe, p.Showing())
 	}
@@ -467,5 +469,8 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 		}
 	}
 	e.sent(now, f.SSRC, f.Seq, whole, tw)
+	if osn < 0 && p.sect.FEC != 0 {
+		p.protect(now, f.Seq, head, in.Buf.B[from:in.Hdr.PayloadEnd], f.TS, out)
+	}
 	return size
 }

@@ -136,6 +136,9 @@ func (r *Receiver) Missing(ext int64) bool {
 	return r.started && ext >= r.base && ext < r.high && ext > r.high-window && !r.has(ext)
 }
 
+// Highest returns the highest extended number; false before the first packet.
+func (r *Receiver) Highest() (int64, bool) { return r.high, r.started }
+
 // restart wants two consecutive numbers before it believes a jump (A.1).
 func (r *Receiver) restart(seq uint16) bool {
 	ok := r.badSet && seq == r.badNext
