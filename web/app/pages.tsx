@@ -20,7 +20,7 @@ import { PeoplePanel } from "./people";
 import { prefs } from "./prefs";
 import { SealChoice, SecurityPanel } from "./security";
 import { Stage } from "./stage";
-import { listenForKeys } from "./stats";
+import { attend } from "./stats";
 import { StatsPanel } from "./stats-panel";
 import { Video } from "./tile";
 
@@ -168,7 +168,7 @@ function Problems() {
 }
 
 function Call() {
-  useEffect(listenForKeys, []);
+  useEffect(attend, []);
   return (
     <div class={`call${call.panel.value ? " with-panel" : ""}`}>
       <Banners />

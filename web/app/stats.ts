@@ -17,15 +17,19 @@ export function toggle(): void {
   call.panel.value = call.panel.value === "stats" ? null : "stats";
 }
 
-/** What is measured follows what is looked at. */
-effect(() => {
-  const open = call.panel.value === "stats" && call.phase.value === "call";
-  const room = call.currentRoom();
-  room?.stats.watch(open);
-});
+/** During a call: what is measured follows what is looked at, and keys are heard. Returns how to end it. */
+export function attend(): () => void {
+  const still = effect(() => call.currentRoom()?.stats.watch(call.panel.value === "stats"));
+  const deaf = listenForKeys();
+  return () => {
+    still();
+    deaf();
+    call.currentRoom()?.stats.watch(false);
+  };
+}
 
 /** Alt+S, by the place of the key: with Option a Mac makes another letter of it. */
-export function listenForKeys(): () => void {
+function listenForKeys(): () => void {
   const onKey = (e: KeyboardEvent) => {
     if (e.code !== "KeyS" || !e.altKey || e.ctrlKey || e.metaKey || e.shiftKey || e.repeat) return;
     e.preventDefault();
