@@ -24,6 +24,34 @@ import (
 	"parley/internal/simnet/relay"
 )
 
+const usage = `usage: relay -target HOST:PORT [-both SETTINGS] [-up SETTINGS] [-down SETTINGS] [-schedule PLAN] [-control]
+
+Impairs UDP between clients and a server. Up is the way to the server, down the
+way back; all clients share one link each way. Prints its address, then a reply
+to each order on its standard input.
+
+`
+
+const orders = `
+settings, separated by spaces; what is not named stays:
+  rate=2.5M            bit/s, with the 28 bytes of IPv4 and UDP; 0: unlimited
+  queue-time=300ms     what the rate limit may let wait; queue=BYTES the same
+  police=true          no queue: what is too much is lost
+  delay=40ms jitter=10ms
+  loss=0.05            at random
+  burst=0.01/0.25      losses in a row: how likely one begins, how likely it ends
+  reorder=0.02 reorder-by=30ms duplicate=0.01
+  drop=true            loses everything
+
+orders:
+  up|down|both SETTINGS
+  schedule up|down|both 0s:3M,20s:300k,50s:3M
+  drop on|off          loses everything both ways
+  rebind               new source ports toward the server, as a NAT gives them
+  target HOST:PORT     another server, or the one that was not known at the start
+  stats                counters of both ways, as JSON
+`
+
 func main() {
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "relay:", err)
@@ -42,6 +70,11 @@ func run() error {
 	plan := flag.String("schedule", "", "direction and rates to come, such as \"down 0s:3M,20s:300k\"")
 	control := flag.Bool("control", false, "end with the standard input")
 	flag.Uint64Var(&cfg.Seed, "seed", 1, "seed of both directions")
+	flag.Usage = func() {
+		fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+		fmt.Fprint(flag.CommandLine.Output(), orders)
+	}
 	flag.Parse()
 	var err error
 	if cfg.Listen, err = netip.ParseAddrPort(*listen); err != nil {

@@ -12,9 +12,12 @@ export function motionFile(file, { width = 1280, height = 720, rate = 20, second
   return file;
 }
 
-/** Runs in the page: samples the picture of one person each 100 ms, and every frame that is shown. */
-const recorder = async (user) => {
-  const find = () => document.querySelector(`.tile[data-user="${CSS.escape(user)}"][data-kind="person"] video`);
+/**
+ * Runs in the page: samples what is received each 100 ms, and notes every frame
+ * that is shown of one person, or of the only picture there is.
+ */
+export const sampler = async (user) => {
+  const find = () => document.querySelector(user ? `.tile[data-user="${CSS.escape(user)}"][data-kind="person"] video` : "video");
   const out = { samples: [], frames: [] };
   const watched = new WeakSet();
   const follow = (el) => {
@@ -67,7 +70,7 @@ export const keepConnections = () => {
 export class Watch {
   static async of(person, name) {
     const user = (await person.participants()).find((p) => p.name === name).user;
-    await person.page.evaluate(recorder, user);
+    await person.page.evaluate(sampler, user);
     const w = new Watch();
     w.person = person;
     return w;
