@@ -13,8 +13,13 @@ type Rung struct {
 	worth float64
 }
 
-// fullFPS is the frame rate beyond which smoother motion counts for nothing here.
-const fullFPS = 30
+// fullFPS is the frame rate beyond which smoother motion counts for nothing here;
+// below fluentFPS it is no motion but a row of pictures, and a larger one makes
+// not up for it: a change of encoding, which takes a key frame, is no gain.
+const (
+	fullFPS   = 30
+	fluentFPS = 15
+)
 
 // Weigh prepares a ladder, cheapest first, for any number of demands. It must be
 // called again when a rung changed.
@@ -26,7 +31,7 @@ func Weigh(ladder []Rung) {
 
 // weigh is what a rung shows: the side of its picture, so that each doubling of
 // the side is worth more than the one before but less per bit, since its cost
-// grows by three to four times; the root of the frame rate likewise. Without a size the
+// grows by three to four times; the root of the frame rate likewise while motion is fluent. Without a size the
 // rate stands in for it by the same law.
 func (r *Rung) weigh() float64 {
 	side := math.Sqrt(float64(r.Width) * float64(r.Height))
@@ -37,8 +42,8 @@ func (r *Rung) weigh() float64 {
 	default:
 		side = math.Sqrt(float64(r.Rate))
 	}
-	if r.FPS != 0 && r.FPS < fullFPS {
-		side *= math.Sqrt(float64(r.FPS) / fullFPS)
+	if fps := float64(r.FPS); fps != 0 && fps < fullFPS {
+		side *= math.Sqrt(max(fps, fluentFPS)/fullFPS) * min(1, fps/fluentFPS)
 	}
 	return side
 }
