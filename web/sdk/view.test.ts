@@ -30,7 +30,7 @@ describe("view", () => {
     view.follow([track("a"), track("b"), track("mic", {}, "audio")]);
     view.show("a", { width: 301, height: 170 });
     view.show("b", { width: 300.4, height: 169.9 });
-    await pass(1_400);
+    await pass(900);
     expect(said).toEqual([]); // less than all: it may be a layout in the making
     await pass(200);
     expect(take()).toEqual([[{ track: "a", width: 304, height: 176 }, { track: "b", width: 304, height: 176 }]]);
@@ -59,12 +59,12 @@ describe("view", () => {
     await pass(2_000);
     take();
     view.show("a", null);
-    await pass(1_000);
+    await pass(800);
     view.show("a", { width: 320, height: 180 });
     await pass(5_000);
     expect(said).toEqual([]);
     view.show("a", null);
-    await pass(1_500);
+    await pass(1_000);
     expect(take()).toEqual([[{ track: "a", paused: true }]]);
     view.show("a", { width: 320, height: 180 });
     await pass(100);

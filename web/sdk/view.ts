@@ -35,7 +35,7 @@ export interface ViewOptions {
 }
 
 const SOON_MS = 100; // more, or a picture that was hidden: the layout has settled by then
-const LATER_MS = 1_500; // less: it may be back in a moment, and each change costs a key frame
+const LATER_MS = 1_000; // less: it may be back in a moment, and each change costs a key frame
 const AGAIN_MS = 3_000; // after a refusal
 const UNSHOWN_MS = 1_000; // a new picture may have to wait for its tile
 const STEP = 16; // pixels
