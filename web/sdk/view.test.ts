@@ -93,8 +93,10 @@ describe("view", () => {
     const some = setup({ shownOnly: true });
     some.view.follow([track("a"), track("b")]);
     some.view.show("b", { width: 160, height: 90 });
-    await pass(2_000);
-    expect(some.take()).toEqual([[{ track: "a", paused: true }, { track: "b", width: 160, height: 96 }]]);
+    await pass(1_000);
+    expect(some.take()).toEqual([[{ track: "b", width: 160, height: 96 }]]);
+    await pass(1_000);
+    expect(some.take()).toEqual([[{ track: "a", paused: true }]]);
   });
 
   test("a size that was told before the picture came is not lost", async () => {
@@ -124,6 +126,17 @@ describe("view", () => {
     view.follow([track("slot:1")]);
     await pass(100);
     expect(take()).toEqual([[{ track: "a" }]]);
+  });
+
+  test("what is to take the place of a composed picture comes before it is shown", async () => {
+    const { view, said, take } = setup({ shownOnly: true });
+    view.follow([track("mix:video"), track("a"), track("b")]);
+    await pass(5_000);
+    expect(said).toEqual([]);
+    view.follow([track("a"), track("b")]);
+    view.show("a", { width: 160, height: 90 });
+    await pass(2_000);
+    expect(take()).toEqual([[{ track: "a", width: 160, height: 96 }, { track: "b", paused: true }]]);
   });
 
   test("a refusal is tried again, with what holds then", async () => {

@@ -37,7 +37,7 @@ export interface ViewOptions {
 const SOON_MS = 100; // more, or a picture that was hidden: the layout has settled by then
 const LATER_MS = 1_000; // less: it may be back in a moment, and each change costs a key frame
 const AGAIN_MS = 3_000; // after a refusal
-const UNSHOWN_MS = 1_000; // a new picture may have to wait for its tile
+const UNSHOWN_MS = 2_000; // a new picture may have to wait for its tile
 const STEP = 16; // pixels
 const MAX = 4_096; // no screen shows more
 const APART = 0.1; // sizes that differ by less are the same
@@ -69,6 +69,8 @@ export class View {
   private readonly due = new Map<string, number>(); // when a track is told of
   private timer?: ReturnType<typeof setTimeout>;
   private notBefore = 0;
+  /** Something is shown that holds many people: what is to take its place has to come before it is shown. */
+  private covered = false;
   private lastN: number;
   private open = false;
 
@@ -82,6 +84,7 @@ export class View {
     this.told.clear();
     this.due.clear();
     this.here.clear();
+    this.covered = false;
     this.notBefore = 0;
     if (this.withheld.size > 0) {
       this.withheld.clear();
@@ -107,7 +110,12 @@ export class View {
   follow(tracks: Iterable<RemoteTrack>): void {
     const now = Date.now();
     const next = new Set<string>();
-    for (const t of tracks) if (t.media.kind === "video" && !t.direct && !/^(mix|slot):/.test(t.id)) next.add(t.id);
+    this.covered = false;
+    for (const t of tracks) {
+      if (t.media.kind !== "video") continue;
+      if (/^(mix|slot):/.test(t.id)) this.covered = true;
+      else if (!t.direct) next.add(t.id);
+    }
     for (const id of [...this.here.keys()]) {
       if (next.has(id)) continue;
       this.here.delete(id);
@@ -139,7 +147,7 @@ export class View {
   private wish(track: string): Wish {
     const s = this.shown.get(track);
     if (s) return { width: step(s.width), height: step(s.height), priority: s.priority ?? 0, paused: false };
-    return s === null || this.opts.shownOnly ? NONE : ANY;
+    return (s === null || this.opts.shownOnly) && !this.covered ? NONE : ANY;
   }
 
   /** Decides when a track's wish is told, if it is another one. */
@@ -152,7 +160,8 @@ export class View {
       return;
     }
     const now = Date.now();
-    const at = more(wish, told) ? now + SOON_MS : Math.max(now + LATER_MS, since + UNSHOWN_MS);
+    const late = this.shown.has(track) ? LATER_MS : Math.max(LATER_MS, since + UNSHOWN_MS - now);
+    const at = now + (more(wish, told) ? SOON_MS : late);
     this.due.set(track, Math.min(this.due.get(track) ?? Infinity, at));
     this.arm(now);
   }
