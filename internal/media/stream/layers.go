@@ -82,14 +82,11 @@ func (c *climb) fresh(f *layer.Info) bool {
 	return !c.begun || f.Frame != c.frame || f.Spatial != c.spatial
 }
 
-// choose reports whether a packet ahead in the running segment is sent, and if
+// choose reports whether a packet of known layers ahead in the running segment is sent, and if
 // not, whether a frame begins with it. Layers change where a picture begins.
 func (p *Projection) choose(in *graph.Packet, s *Source) (sent, fresh bool) {
 	g := &p.segs[len(p.segs)-1]
 	f, c := &in.Frame, &p.climb
-	if f.Flags&layer.Known == 0 {
-		return true, false
-	}
 	if !c.fresh(f) {
 		return g.covers(in), false
 	}

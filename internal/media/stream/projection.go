@@ -230,7 +230,7 @@ func (p *Projection) follow(in *graph.Packet, s *Source, codec payload.Codec, le
 		return true
 	}
 	picture := false
-	if !leave {
+	if !leave && in.Frame.Flags&layer.Known != 0 {
 		sent, fresh := p.choose(in, s)
 		// VP8 counts pictures, and its receivers wait for those that are missing.
 		leave, picture = !sent, fresh && codec == payload.VP8

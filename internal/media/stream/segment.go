@@ -57,8 +57,8 @@ func (s *segment) skip(x int64) {
 
 // take notes that x is sent.
 func (s *segment) take(x int64) {
-	s.skip(x)
 	if s.sieve != nil {
+		s.skip(x)
 		s.sieve.put(x, x+s.delta, true, false)
 	}
 	s.last = x
