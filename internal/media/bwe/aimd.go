@@ -19,8 +19,10 @@ const (
 	frameRate    = 30
 	detectorTime = 100 * time.Millisecond
 	stepMin      = 4000.0 // bit/s each second
-	// headroom bounds the estimate by what was proven to arrive.
-	headroom    = 1.5
+	// headroom bounds growth by what was proven to arrive. Sources come in steps: a
+	// leg that sends two thirds of its target has room for the next, and only a
+	// probe may say that the path has it, too (SFM-8).
+	headroom    = 1.25
 	headroomAdd = 10_000
 	// standing: above this queue no growth for a while after a cut, so that
 	// the queue empties first; only for a while, since the queue may be

@@ -103,7 +103,7 @@ func (c *Controller) TrackRTP() { c.history.TrackRTP() }
 // SetWanted tells what the leg would use if it could; beyond it nothing is
 // probed. 0 means Max.
 func (c *Controller) SetWanted(r Rate) {
-	if r > c.wanted && c.wanted > 0 {
+	if r > c.wanted+c.wanted/5 && c.wanted > 0 { // what sources send is never quite the same
 		c.probes.soon = true
 	}
 	c.wanted = r
