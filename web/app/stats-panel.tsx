@@ -58,6 +58,7 @@ function Score({ value, label }: { value: number; label: string }) {
 }
 
 function Own({ figures: f }: { figures: CallStats }) {
+  void call.statsTick.value; // the figures change within the same object
   return (
     <section class="box own-stats" aria-label={t("statsOwn")}>
       <h3>{t("statsOwn")}</h3>
@@ -88,6 +89,7 @@ function layerOf(s: StreamOutReport | null): string {
 const sources: Record<string, Key> = { camera: "camera", microphone: "microphone", screen: "statsScreen", screenAudio: "statsScreenSound" };
 
 function Stream({ id, source, figures: f }: { id: string; source: string; figures: StreamFigures }) {
+  void call.statsTick.value;
   const video = f.kind === "video";
   const title = sources[source] ? t(sources[source]!) : t(video ? "camera" : "microphone");
   const s = f.server;
