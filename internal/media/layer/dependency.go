@@ -42,6 +42,9 @@ func (t *template) indicate(target uint8, v uint32) {
 // structure that its keyframes bring along. The zero value knows none.
 type Dependency struct {
 	Width, Height [MaxSpatial]uint16 // of each spatial layer; 0: not told
+	// Late tells that what is read was overtaken: an older structure in it must not
+	// replace what is in force.
+	Late bool
 
 	ok        bool
 	offset    uint8
@@ -145,10 +148,10 @@ func (d *Dependency) head(r *bits, h *head) bool {
 		if !next.structure(r) {
 			return false
 		}
-		// An older one that comes late must not replace what is in force.
-		if d.ok && int16(h.frame-d.born) < 0 {
+		if d.Late && d.ok && int16(h.frame-d.born) < 0 {
 			return false
 		}
+		next.Late = d.Late
 		*d = next
 	}
 	h.at = r.at

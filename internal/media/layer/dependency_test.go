@@ -176,3 +176,24 @@ func FuzzDependency(f *testing.F) {
 		}
 	})
 }
+
+// TestStructuresThatComeLate do not replace what is in force; a sender that
+// begins its numbers anew does.
+func TestStructuresThatComeLate(t *testing.T) {
+	old, _ := hex.DecodeString("c00001800214eaa860414d141020842703bf021b")
+	now, _ := hex.DecodeString("c00100800214eaa860414d141020842701df010d") // half the size
+	var d Dependency
+	for _, b := range [][]byte{old, now} {
+		if _, ok := d.Read(b); !ok {
+			t.Fatal("not read")
+		}
+	}
+	d.Late = true
+	if _, ok := d.Read(old); ok || d.Width[0] != 480 {
+		t.Errorf("taken when late: %d", d.Width[0])
+	}
+	d.Late = false
+	if _, ok := d.Read(old); !ok || d.Width[0] != 960 {
+		t.Errorf("not taken: %d", d.Width[0])
+	}
+}

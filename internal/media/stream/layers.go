@@ -43,7 +43,9 @@ func (q point) bit() uint32 { return layer.Point(uint8(q.s), uint8(q.t)) }
 func (c *climb) next(f *layer.Info) (gain uint32) {
 	c.frame, c.spatial = f.Frame, f.Spatial
 	if f.Has(layer.Key) {
-		c.intact = 0 // the points of another structure are others
+		// The points of another structure are others, and a sender that began anew
+		// may have begun its numbers, too.
+		c.intact, c.sent, c.exact = 0, ^uint64(0), false
 	}
 	if !f.Has(layer.Exact) {
 		return f.Gain(c.intact)

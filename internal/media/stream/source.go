@@ -159,6 +159,7 @@ func (s *Source) depend(p *graph.Packet, l *Layer, id uint8) bool {
 	if l.dep == nil {
 		l.dep = new(layer.Dependency)
 	}
+	l.dep.Late = p.Repaired
 	i, ok := l.dep.Read(b)
 	if !ok {
 		return false
