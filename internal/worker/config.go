@@ -122,6 +122,7 @@ func (c *Config) setDefaults() {
 		c.Caps.JoinTimeout = d.JoinTimeout
 	}
 	c.Socket.ECN = true // RFC 8888 tells publishers
+	c.Socket.Aside = true
 	if c.Clock == nil {
 		c.Clock = clock.NewSystem()
 	}

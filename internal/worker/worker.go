@@ -44,7 +44,8 @@ type Worker struct {
 	timers   timers
 	batch    *udp.ReadBatch
 	gathered clock.Time // end of the last wait for the rest of a picture
-	spare    *ring.Buf  // the buffer the next packet is opened into
+	aside    rtcpAside
+	spare    *ring.Buf // the buffer the next packet is opened into
 	tx       outbox
 	seal     sealer
 	tcp      tcpPaths
@@ -86,6 +87,7 @@ func newWorker(p *Pool, id engine.Shard) (*Worker, error) {
 		id: id, cfg: &p.cfg, pool: p, sock: sock, addr: info.Local, done: make(chan struct{}),
 		table: demux.NewTable(demux.Config{}), batch: sock.NewBatch(), tcp: tcpPaths{},
 	}
+	w.aside.batch = sock.NewAsideBatch()
 	w.mail.ring = sock.Wake
 	w.tx.init(sock)
 	w.candidates = candidates(p.cfg.Advertise, info.Local.Port(), p.cfg.tcpPort())
@@ -124,7 +126,7 @@ const tickGrain = clock.Time(time.Millisecond)
 // that is armed and comes first is left alone, because moving it costs more
 // than the empty turn it leads to.
 func (w *Worker) wakeAt() time.Time {
-	next := clock.Earliest(w.timers.next(), w.engNext)
+	next := clock.Earliest(clock.Earliest(w.timers.next(), w.engNext), w.asideAt())
 	if next.IsZero() {
 		w.armed = 0
 		return time.Time{}
@@ -152,6 +154,7 @@ func (w *Worker) turn(n int) {
 	if n > 0 {
 		now = w.gather(now)
 	}
+	w.readAside(now)
 	w.eng.Flush(now, &w.out)
 	for {
 		id, ok := w.timers.due(now)

@@ -46,7 +46,8 @@ type fast struct {
 	got        int
 	readErr    syscall.Errno
 
-	tx sender
+	tx    sender
+	aside *aside // nil: there is none
 }
 
 func newFast(cnt *counters, addr netip.AddrPort, cfg Config) (device, error) {
@@ -60,6 +61,9 @@ func newFast(cnt *counters, addr netip.AddrPort, cfg Config) (device, error) {
 		return nil, os.NewSyscallError("bind", err)
 	}
 	f.probe(fd)
+	if cfg.Aside {
+		f.openAside(fd, netip.AddrPortFrom(addr.Addr(), f.inf.Local.Port()))
+	}
 	f.file = os.NewFile(uintptr(fd), "udp")
 	if f.raw, err = f.file.SyscallConn(); err != nil {
 		_ = f.file.Close()
@@ -160,11 +164,17 @@ func buffer(fd, opt, force, want int) int {
 }
 
 func (f *fast) setReadDeadline(t time.Time) error { return f.file.SetReadDeadline(t) }
-func (f *fast) close() error                      { return f.file.Close() }
+
+func (f *fast) close() error {
+	if f.aside != nil {
+		f.aside.close()
+	}
+	return f.file.Close()
+}
 
 func (f *fast) info() Info {
 	i := f.inf
-	i.GSO, i.GRO = f.gso.Load(), f.gro
+	i.GSO, i.GRO, i.Aside = f.gso.Load(), f.gro, f.aside != nil
 	return i
 }
 
@@ -172,16 +182,22 @@ func (f *fast) info() Info {
 const memDrops = 8
 
 func (f *fast) kernelDrops() (n uint64) {
-	_ = f.raw.Control(func(fd uintptr) {
-		var info [16]uint32
-		size := uint32(unsafe.Sizeof(info))
-		_, _, e := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
-			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-		if e == 0 && size > 4*memDrops {
-			n = uint64(info[memDrops])
-		}
-	})
+	_ = f.raw.Control(func(fd uintptr) { n = memDropsOf(fd) })
+	if f.aside != nil {
+		n += f.aside.drops()
+	}
 	return n
+}
+
+func memDropsOf(fd uintptr) uint64 {
+	var info [16]uint32
+	size := uint32(unsafe.Sizeof(info))
+	_, _, e := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if e == 0 && size > 4*memDrops {
+		return uint64(info[memDrops])
+	}
+	return 0
 }
 
 // nap sleeps without telling the runtime, whose own timers cost more wake-ups

@@ -57,6 +57,10 @@ func newPlain(cnt *counters, addr netip.AddrPort, cfg Config) (device, error) {
 
 func (p *plain) newBatch() any { return make([]byte, plainSize) }
 
+func (p *plain) hasAside() bool             { return false }
+func (p *plain) newAsideBatch() any         { return nil }
+func (p *plain) pollAside(*ReadBatch) error { return nil }
+
 func (p *plain) wait(b *ReadBatch) error {
 	n, from, err := p.conn.ReadFromUDPAddrPort(b.io.([]byte))
 	if err != nil {

@@ -23,6 +23,8 @@ type Config struct {
 	Patience time.Duration
 	// ECN asks for the ECN bits of arriving packets.
 	ECN bool
+	// Aside puts RTCP aside where the system can: see [Socket.Aside].
+	Aside bool
 	// NoGSO, NoGRO and Plain switch a fast way off, for tests and for systems
 	// where it misbehaves. Plain means net.UDPConn, one datagram per call.
 	NoGSO, NoGRO, Plain bool
@@ -51,6 +53,7 @@ type Info struct {
 	Local          netip.AddrPort
 	Fast           bool // recvmmsg and sendmmsg
 	GSO, GRO       bool // GSO is the present state: it falls back after errors
+	Aside          bool // RTCP is put aside
 	RcvBuf, SndBuf int  // bytes usable, beside Config.Buffer; 0 if unknown
 }
 
@@ -82,6 +85,11 @@ type device interface {
 	wait(*ReadBatch) error
 	// poll reads what is there without waiting.
 	poll(*ReadBatch) error
+	// hasAside tells whether there is anything to be read aside; the other two
+	// are called only then.
+	hasAside() bool
+	newAsideBatch() any
+	pollAside(*ReadBatch) error
 	send([]Message)
 	setReadDeadline(time.Time) error
 	info() Info
@@ -179,6 +187,23 @@ func (s *Socket) Linger(b *ReadBatch, d time.Duration) (n int, err error) {
 	nap(d)
 	s.known = false // polling may move the deadline
 	err = s.dev.poll(b)
+	return len(b.Items), s.readError(err)
+}
+
+// NewAsideBatch makes the memory for Aside, nil if nothing is put aside.
+func (s *Socket) NewAsideBatch() *ReadBatch {
+	if !s.dev.hasAside() {
+		return nil
+	}
+	return &ReadBatch{Items: make([]Datagram, 0, itemsPerBatch), io: s.dev.newAsideBatch()}
+}
+
+// Aside reads the RTCP that came since it was called last, or a part of it: call
+// again while n is not 0. It does not wait, and RTCP ends no Read, so it has to be
+// asked as often as RTCP may be late. Only the reader may call it.
+func (s *Socket) Aside(b *ReadBatch) (n int, err error) {
+	b.Items = b.Items[:0]
+	err = s.dev.pollAside(b)
 	return len(b.Items), s.readError(err)
 }
 
