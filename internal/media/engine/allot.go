@@ -67,7 +67,7 @@ func (c *conference) talking() ids.Connection {
 
 // unsettled notes that a leg is sent other things, or wants them otherwise.
 func (e *Engine) unsettled(now clock.Time, l *leg) {
-	l.allot.changed = true
+	l.allot.changed, l.poll = true, 0
 	e.wake(l, now)
 }
 

@@ -66,6 +66,7 @@ type conference struct {
 	members []*leg           // the legs
 	talks   ids.Connection   // of who speaks
 	floor   []ids.Connection // who spoke, latest first
+	poll    uint64           // changes with what elections depend on
 	podium  podium
 	looked  clock.Time // budgets and wants were
 	lookAt  clock.Time // again, zero: with the next packets
@@ -111,7 +112,7 @@ func (e *Engine) track(id graph.TrackID) *track {
 func (e *Engine) conference(id ids.Conference) *conference {
 	c := e.confs[id]
 	if c == nil {
-		c = &conference{id: id, recipes: map[string]topology.Recipe{}}
+		c = &conference{id: id, recipes: map[string]topology.Recipe{}, poll: 1}
 		e.confs[id] = c
 	}
 	return c

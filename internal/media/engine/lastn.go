@@ -20,19 +20,25 @@ type candidate struct {
 	rank int
 }
 
+// maxFloor bounds the order of speaking: nobody is sent as many cameras.
+const maxFloor = 64
+
 // took notes who speaks now.
 func (c *conference) took(who ids.Connection) {
 	if who == "" || (len(c.floor) > 0 && c.floor[0] == who) {
 		return
 	}
+	c.poll++
 	if i := slices.Index(c.floor, who); i >= 0 {
 		c.floor = slices.Delete(c.floor, i, i+1)
 	}
 	c.floor = slices.Insert(c.floor, 0, who)
+	c.floor = c.floor[:min(len(c.floor), maxFloor)]
 }
 
 // forgets drops a connection that is gone from the order of speaking.
 func (c *conference) forgets(who ids.Connection) {
+	c.poll++
 	if !slices.ContainsFunc(c.tracks, func(t *track) bool { return t.cfg.Track.Conn == who }) {
 		c.floor = slices.DeleteFunc(c.floor, func(x ids.Connection) bool { return x == who })
 	}
@@ -57,10 +63,10 @@ func (s *subscription) competes(src *stream.Source) bool {
 // whether it was chosen stays, so that it does not flash up when it opens.
 func (e *Engine) elect(now clock.Time, l *leg) {
 	n := l.media.LastN
-	if n == 0 && !l.elected {
+	if (n == 0 && !l.elected) || l.poll == l.conf.poll {
 		return
 	}
-	l.elected = n > 0
+	l.elected, l.poll = n > 0, l.conf.poll
 	list := e.candidates[:0]
 	for _, s := range l.subs {
 		t := e.showing(s)

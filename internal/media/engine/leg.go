@@ -30,6 +30,7 @@ type leg struct {
 	egress   stream.Egress
 	allot    allotment
 	elected  bool             // not all cameras are sent
+	poll     uint64           // of the conference at its last election; 0: it is due
 	withheld []plane.Withheld // that the peer was told of
 
 	streams []*inStream

@@ -22,6 +22,7 @@ func (e *Engine) handleLimits(now clock.Time, l *leg, p *rtcp.Packet, out *Out) 
 			continue
 		}
 		pr.Halt(now, lim.Bitrate == 0)
+		l.poll = 0
 		pr.Limit = lim.Bitrate
 		e.rtcp = rtcp.AppendTMMBN(e.begin(l), lim.SSRC, []rtcp.Limit{{SSRC: from, Bitrate: lim.Bitrate, Overhead: lim.Overhead}})
 		e.emit(l, out)

@@ -200,6 +200,7 @@ func (e *Engine) MuteTrack(now clock.Time, id graph.TrackID, muted bool) {
 	t.muted = muted
 	t.conf.podium.leave(t)
 	if t.src.Video() {
+		t.conf.poll++
 		e.wakeConf(t.conf, now)
 	}
 	if !muted {
