@@ -40,6 +40,8 @@ export interface FlowOptions {
   relayOnly: () => boolean;
   /** Where media is encrypted end to end: by the server only, and through these. */
   seal?: () => Transforms | null;
+  /** What sections of the server's carry, after each negotiation and before any of it is shown. */
+  arriving?: (list: Received[]) => void;
   peerConnection?: (config: RTCConfiguration) => RTCPeerConnection;
 }
 
@@ -178,6 +180,7 @@ export class Flow extends Emitter<FlowEvents> implements MediaSink {
       if (m !== this.server) return;
       this.viaServer = list;
       this.receivedAt = Date.now();
+      this.opts.arriving?.(list);
       this.turn();
     });
     m.on("connection", () => this.turn());

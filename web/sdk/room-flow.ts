@@ -31,6 +31,7 @@ export function openFlow({ session, opts, publisher, people, seal }: Host): Flow
     iceServers: () => session.welcome?.iceServers ?? [],
     relayOnly: () => opts.relayOnly ?? false,
     seal: () => seal.transforms,
+    arriving: (list) => seal.arriving(list),
     peerConnection: opts.peerConnection,
   };
   return new Flow(options);

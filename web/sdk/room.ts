@@ -90,11 +90,11 @@ export class Room extends Emitter<RoomEvents> {
     this.me = new SelfControl(ask);
     this.session = opts.session ?? new Session(sessionOptions(opts));
     this.seal = new RoomSeal(opts, (messages) => this.request("e2ee.send", { messages }), () => this.emit("seal", undefined));
+    this.seal.onBroken = () => this.emit("error", failure(500, "e2ee-worker", "the worker that encrypts has failed"));
     this.flow = openFlow({ session: this.session, opts, publisher: () => this.publisher, people: () => this.people, seal: this.seal });
     this.stats = new StatsWatch({ session: this.session, conf: () => this.self?.conf ?? "", connections: () => this.flow.connections, remote: () => this.remote, changed: () => this.emit("stats", undefined) });
     this.view = new View({ request: ask, shownOnly: opts.shownOnly, lastN: opts.lastN, changed: () => this.emit("withheld", this.view.withheld) });
     this.flow.on("remote", (m) => this.view.follow(m.values()));
-    this.flow.on("remote", () => this.seal.follow(this.participants, this.remote.values()));
     for (const name of ["remote", "connection", "path", "slots", "leg"] as const) this.flow.on(name, (v) => this.emit(name, v as never));
     this.flow.on("error", (e) => this.onMediaError(e));
     this.publisher = new Publisher({ simulcast: opts.simulcast ?? false, request: ask, media: this.flow, changed: () => this.emit("local", this.local) });
@@ -414,7 +414,7 @@ export class Room extends Emitter<RoomEvents> {
     const [next, outcome] = receive(this.sub, n.state!, n.version!, (n.body ?? null) as ConferenceInfo | null);
     this.sub = next;
     if (outcome === "applied" && next.doc) {
-      this.seal.follow(this.participants, this.remote.values());
+      this.seal.follow(this.participants);
       this.emit("info", next.doc);
     }
     if (outcome === "applied" && this.legLost) this.checkLeg();

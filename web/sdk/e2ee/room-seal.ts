@@ -2,6 +2,7 @@
 // refusal to go on where it is wanted and is not, and whose stream is whose.
 
 import { failure, ParleyError } from "../errors";
+import type { Received } from "../media";
 import type { JoinResult } from "../protocol";
 import type { RemoteTrack, RoomOptions } from "../room-types";
 import type { Participant } from "../roster";
@@ -27,10 +28,13 @@ export class RoomSeal {
   sealing: Sealing | null = null;
 
   private keys: SessionKeys | null = null;
+  private here: Participant[] = [];
+  private sections: Received[] = [];
   /** Once encrypted, always: nothing that a server says later changes that. */
   private required: boolean;
 
-  private started = false;
+  /** The worker failed: nothing is sent or shown any more. */
+  onBroken: () => void = () => undefined;
 
   constructor(
     private readonly opts: Pick<RoomOptions, "e2ee" | "e2eeWorker" | "keyStore">,
@@ -56,14 +60,13 @@ export class RoomSeal {
     return this.keys.public;
   }
 
-  /** Has the conference start encrypted, when that is wanted and this is its first participant; others have decided otherwise. */
+  /** Has the conference start encrypted, when that is wanted and nobody is in it yet: the first time, and when the server came back without it. */
   async start(request: (p: { e2ee: true }) => Promise<unknown>): Promise<void> {
-    if (!this.required || this.started) return;
-    this.started = true;
+    if (!this.required) return;
     if (!this.keys) throw failure(501, "e2ee-unsupported", "this browser cannot encrypt end to end");
     await request({ e2ee: true }).catch((err: unknown) => {
       // Not ours to start: the join tells what it is.
-      if (!(err instanceof ParleyError) || ![403, 404, 409].includes(err.code)) throw err;
+      if (!(err instanceof ParleyError) || ![403, 404, 409, 410].includes(err.code)) throw err;
     });
   }
 
@@ -71,6 +74,7 @@ export class RoomSeal {
   enter(join: JoinResult): void {
     const old = this.sealing;
     this.sealing = null;
+    [this.here, this.sections] = [[], []];
     old?.close();
     if (!join.e2ee) {
       if (this.required) throw failure(403, "e2ee-missing", "the server does not encrypt this conference end to end");
@@ -81,17 +85,27 @@ export class RoomSeal {
     const worker = (this.opts.e2eeWorker ?? startWorker)();
     this.sealing = new Sealing({ conf: join.uri, keys: this.keys, worker, send: this.send });
     this.sealing.on("changed", this.changed);
+    worker.onerror = () => this.onBroken();
     this.changed();
   }
 
-  /** The roster or the arriving tracks changed. */
-  follow(here: Participant[], remote: Iterable<RemoteTrack>): void {
-    const s = this.sealing;
-    if (!s) return;
-    s.follow(here.flatMap((p) => (p.e2ee && !p.held ? [p.e2ee] : []))); // who is elsewhere neither sends nor hears
-    for (const t of remote) {
-      const owner = here.find((p) => p.tracks.some((x) => x.id === t.id));
-      s.expect(t.receiver, shared(t.id) ? null : (owner?.e2ee?.key ?? ""));
+  /** Sections carry other tracks. */
+  arriving(list: Received[]): void {
+    this.sections = list;
+    this.assign();
+  }
+
+  /** The roster changed. */
+  follow(here: Participant[]): void {
+    this.here = here;
+    this.sealing?.follow(here.flatMap((p) => (p.e2ee && !p.held ? [p.e2ee] : []))); // who is elsewhere neither sends nor hears
+    this.assign();
+  }
+
+  private assign(): void {
+    for (const { track, receiver } of this.sections) {
+      const owner = this.here.find((p) => p.tracks.some((x) => x.id === track));
+      this.sealing?.expect(receiver, shared(track) ? null : (owner?.e2ee?.key ?? ""));
     }
   }
 
