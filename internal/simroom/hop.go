@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"parley/internal/base/clock"
+	"parley/internal/media/plane"
 	"parley/internal/media/rtcp"
 	"parley/internal/simnet"
 )
@@ -26,6 +27,9 @@ type Hop struct {
 	rtx   map[uint32]uint32 // RTX SSRC -> media SSRC
 	lost  map[numbered]*Loss
 	book  []*Loss
+
+	menders []*mender
+	FEC     uint64 // parity packets sent
 }
 
 // Wait is how long one packet would stand in the queue.
@@ -58,6 +62,30 @@ func (h *Hop) carry(ssrc, rtx uint32, video bool) {
 	}
 }
 
+// protect tells of parity.
+func (h *Hop) protect(media, parity uint32, ids *plane.ExtIDs) {
+	h.menders = append(h.menders, newMender(media, parity, ids))
+}
+
+// mended returns what of the packets lost a new one and parity make.
+func (h *Hop) mended(now clock.Time, b []byte) (out [][]byte) {
+	for _, m := range h.menders {
+		for _, made := range m.take(b) {
+			h.close(now, numbered{m.media, binary.BigEndian.Uint16(made[2:])})
+			out = append(out, made)
+		}
+	}
+	return out
+}
+
+// close notes that a lost packet is there.
+func (h *Hop) close(now clock.Time, key numbered) {
+	if l := h.lost[key]; l != nil && now.Sub(l.Due) < 5*time.Second {
+		l.Repaired = now
+		delete(h.lost, key)
+	}
+}
+
 // send puts one packet on the link and notes its loss.
 func (h *Hop) send(now clock.Time, b []byte) {
 	size := len(b) + srtpTag
@@ -70,6 +98,11 @@ func (h *Hop) send(now clock.Time, b []byte) {
 	ssrc := binary.BigEndian.Uint32(b[8:])
 	h.once(numbered{ssrc, binary.BigEndian.Uint16(b[2:])})
 	_, isRTX := h.rtx[ssrc]
+	for _, m := range h.menders {
+		if m.parity == ssrc {
+			h.FEC++
+		}
+	}
 	if isRTX {
 		h.RTX++
 		h.RTXBytes += uint64(size)
@@ -118,11 +151,7 @@ func (h *Hop) arrived(now clock.Time, b []byte) {
 	if !ok || len(payload) < 2 {
 		return
 	}
-	key := numbered{main, binary.BigEndian.Uint16(payload)}
-	if l := h.lost[key]; l != nil && now.Sub(l.Due) < 5*time.Second {
-		l.Repaired = now
-		delete(h.lost, key)
-	}
+	h.close(now, numbered{main, binary.BigEndian.Uint16(payload)})
 }
 
 // Repairs sums up a book of losses.

@@ -98,6 +98,15 @@ func (p *Peer) take(now clock.Time, b []byte) {
 	if d, ok := h.Ext(b, downExts[plane.ExtTransportCC]); ok && len(d) == 2 && !p.NoTWCC {
 		p.twcc.Record(now+p.skew, uint16(d[0])<<8|uint16(d[1]))
 	}
+	for _, made := range p.Down.mended(now, b) {
+		if h, payload, ok := parse(made); ok {
+			for _, v := range p.Views {
+				if v.ssrc == h.SSRC {
+					v.packet(now, &h, h.Seq, payload, true)
+				}
+			}
+		}
+	}
 	for _, v := range p.Views {
 		if v.take(now, &h, payload) {
 			if p.OnRTP != nil {
@@ -208,6 +217,7 @@ type Wants struct {
 	Priority int  // higher first
 	RED      bool // can take redundant audio
 	FEC      bool // decodes Opus' own
+	Parity   bool // can take FlexFEC-03
 	Inside   bool // a part of the server: no path, so no repair and no feedback
 	Slot     bool
 }
@@ -244,6 +254,10 @@ func (p *Peer) view(who *Peer, t *track, w Wants) *View {
 		s.Exts[plane.ExtTransportCC] = 0
 	}
 	s.Send = &plane.Send{Codecs: []plane.Codec{c}, SSRC: v.ssrc, RTXSSRC: v.rtx}
+	if w.Parity && t.t.Kind == plane.Video {
+		s.Send.FEC, s.Send.FECSSRC = downFEC, 0x70000+uint32(n)
+		p.Down.protect(v.ssrc, s.Send.FECSSRC, &downExts)
+	}
 	v.init(c.ClockRate)
 	p.Down.carry(v.ssrc, v.rtx, t.t.Kind == plane.Video)
 	p.media.Sections = append(p.media.Sections, s)

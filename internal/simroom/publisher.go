@@ -22,6 +22,7 @@ type Media struct {
 	RED     bool      // audio with two older copies (RFC 2198)
 	Speaks  bool      // loud; else it is silence with a noise floor
 	Layers  []float64 // kbit/s of the simulcast encodings, lowest first; none: no video
+	Parity  bool      // FlexFEC-03 of the only encoding
 	Fixed   bool      // does not heed what its own uplink carries
 	Sealed  bool      // encrypted end to end: noise behind the bytes that VP8 leaves clear
 	// Sound makes the n-th payload of audio and its level. Without it payloads are
@@ -45,10 +46,11 @@ type Publisher struct {
 	KeyBytes   uint64
 	VideoBytes uint64
 
-	peer  *Peer
-	fixed bool
-	noise *rand.ChaCha8 // what a sealed payload is; nil: not sealed
-	ccBWE *bwe.Controller
+	peer   *Peer
+	fixed  bool
+	parity *protection
+	noise  *rand.ChaCha8 // what a sealed payload is; nil: not sealed
+	ccBWE  *bwe.Controller
 	// queue waits for the pacer.
 	queue  []outgoing
 	paceAt clock.Time
@@ -140,8 +142,15 @@ func (p *Peer) Publish(m Media) *Publisher {
 				s.Recv.Layers = append(s.Recv.Layers, plane.Layer{RID: fmt.Sprint("r", i)})
 			}
 		}
+		if m.Parity {
+			s.Recv.FEC = upFEC
+		}
 		p.media.Sections = append(p.media.Sections, s)
 		u.Video = newVideoSource(p, m)
+		if m.Parity {
+			u.parity = &protection{ssrc: 0xFEC00000 + uint32(p.leg)}
+			p.Up.protect(u.Video.layers[0].ssrc, u.parity.ssrc, &upExts)
+		}
 	}
 	if !u.fixed {
 		u.ccBWE = bwe.New(bwe.Config{Start: 2_500_000})
@@ -262,11 +271,19 @@ func (u *Publisher) write(now clock.Time, o *outgoing) {
 		n += 2
 	}
 	n += copy(u.buf[n:], o.payload)
+	u.sent(now, n)
+	u.peer.Up.send(now, u.buf[:n])
+	if o.osn < 0 {
+		u.protect(now, s, u.buf[:n], o.ts)
+	}
+}
+
+// sent notes a packet for congestion control.
+func (u *Publisher) sent(now clock.Time, n int) {
 	if u.ccBWE != nil {
 		u.ccBWE.OnSent(now, bwe.Packet{Seq: u.twSeq, Size: n + srtpTag})
 	}
 	u.twSeq++
-	u.peer.Up.send(now, u.buf[:n])
 }
 
 func (u *Publisher) takeRTCP(now clock.Time, p *rtcp.Packet) {

@@ -19,6 +19,7 @@ type lossy struct {
 	rate      int64         // of the receiver's downlink
 	estimate  uint64        // bit/s at 120 s or the end, at least
 	oneDipMax bool
+	parity    bool // is agreed
 }
 
 func (c *lossy) path() simnet.Config {
@@ -40,11 +41,15 @@ func (c *lossy) run(t *testing.T) {
 				down.Rate = c.rate
 			}
 			a := r.Join("a", up, up)
-			a.Publish(Media{Speaks: true, RED: true, Layers: Simulcast})
+			m := Media{Speaks: true, RED: true, Layers: Simulcast}
+			if c.parity && side == "publisher" { // browsers protect what is no simulcast
+				m.Layers, m.Parity = []float64{1500}, true
+			}
+			a.Publish(m)
 			back := down
 			back.Rate = 0
 			b, d := r.Join("b", back, down), r.Join("d", back, down)
-			fec, eye := b.Watch(a, Wants{FEC: true})
+			fec, eye := b.Watch(a, Wants{FEC: true, Parity: c.parity})
 			red, _ := d.Watch(a, Wants{RED: true})
 			var dips dipper
 			dips.watch(r, b)
@@ -61,7 +66,7 @@ func (c *lossy) run(t *testing.T) {
 			if side == "publisher" {
 				hop = a.Up
 			}
-			c.judge(t, hop.Repairs(5*time.Second, took-time.Second), took, fec, red, eye)
+			c.judge(t, hop, hop.Repairs(5*time.Second, took-time.Second), took, fec, red, eye)
 			if side == "receivers" && c.estimate > 0 {
 				figure(t, "estimate kbit/s", float64(at120)/1000, ">", float64(c.estimate)/1000)
 			}
@@ -72,7 +77,7 @@ func (c *lossy) run(t *testing.T) {
 	}
 }
 
-func (c *lossy) judge(t *testing.T, s Repairs, took time.Duration, fec, red, eye *View) {
+func (c *lossy) judge(t *testing.T, hop *Hop, s Repairs, took time.Duration, fec, red, eye *View) {
 	t.Helper()
 	figure(t, "video repaired in 400 ms, %", 100*s.Ratio, ">=", 100*c.ratio)
 	if c.first > 0 {
@@ -94,6 +99,7 @@ func (c *lossy) judge(t *testing.T, s Repairs, took time.Duration, fec, red, eye
 	if len(last) < 10 {
 		t.Errorf("the picture stands at the end: %d pictures in the last two seconds", len(last))
 	}
+	t.Logf("parity %d of %d sent", hop.FEC, hop.RTP)
 	t.Logf("lost %d, first repair p50 %v; freezes %d, longest %v; pictures %d, keyframes %d, PLIs %d; switches %v; skipped %d", s.Lost, s.First, n, longest,
 		len(eye.Eye.Pictures), eye.Eye.Keys, eye.Eye.PLIs, len(eye.Eye.Switches), eye.Eye.Skipped)
 }
@@ -130,7 +136,7 @@ func TestQ8_Bursts(t *testing.T) {
 
 // TestQ8_BurstsFarAway: the same with a round trip of 200 ms.
 func TestQ8_BurstsFarAway(t *testing.T) {
-	c := lossy{rtt: 200 * ms, burst: meanBurst(0.05, 3), ratio: 0.97}
+	c := lossy{rtt: 200 * ms, parity: true, burst: meanBurst(0.05, 3), ratio: 0.97}
 	c.run(t)
 }
 

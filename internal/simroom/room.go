@@ -177,6 +177,7 @@ func (r *Room) uplink(p *Peer, now clock.Time, b []byte) {
 		return
 	}
 	p.Up.arrived(now, b)
+	p.Up.mended(now, b) // the server does so by itself
 	buf := r.pool.Get()
 	buf.N = copy(buf.B[:], b)
 	r.Engine.HandleRTP(now, p.leg, buf, &r.out)

@@ -113,8 +113,11 @@ func (d *Demand) mayRise(now clock.Time, budget uint64) bool {
 	if d.lowered == 0 {
 		return true
 	}
-	since := now.Sub(d.lowered)
-	return since >= d.hold || (since >= settled && d.failed != 0 && budget/5 >= d.failed/4)
+	since, hold := now.Sub(d.lowered), d.hold
+	if !d.has { // nothing at all is worse than what comes and goes
+		hold = min(hold, again)
+	}
+	return since >= hold || (since >= settled && d.failed != 0 && budget/5 >= d.failed/4)
 }
 
 // next is the cheapest rung that shows more than rung i, and what it adds for

@@ -31,7 +31,11 @@ const (
 	// rate is bounded by heavyRate/(loss-heavyLoss), as a courtesy to others.
 	heavyLoss = 0.25
 	heavyRate = 100_000
-	blackout  = 0.9 // more than this is an outage, not a rate
+	// Where losses come in runs of more than burstLeast in the mean, one bad window
+	// tells nothing.
+	burstLeast = 1.5
+	burstMost  = 0.5 // windows that lose more tell nothing of runs
+	blackout   = 0.9 // more than this is an outage, not a rate
 )
 
 // lossControl bounds the rate by loss. Congestion and bad radio both lose
@@ -46,6 +50,10 @@ type lossControl struct {
 	since       clock.Time
 	packets     int
 	lost, bytes int
+	runs        int     // losses that follow none
+	running     bool    // the last packet was lost
+	row         int     // windows in a row with too much
+	burst       float64 // mean length of runs, smoothed
 	recent      float64 // of the last windows, smoothed
 
 	testing  bool
@@ -70,7 +78,11 @@ func (l *lossControl) add(r *Result) {
 		return
 	case !r.Received:
 		l.lost++
+		if !l.running {
+			l.runs++
+		}
 	}
+	l.running = !r.Received
 	l.packets++
 	l.bytes += r.Size
 }
@@ -88,7 +100,10 @@ func (l *lossControl) update(now clock.Time, rate, limit, acked Rate, rtt time.D
 	}
 	p, n, sent := float64(l.lost)/float64(l.packets), float64(l.packets), per(l.bytes, took)
 	packets, lost := l.packets, l.lost
-	l.since, l.packets, l.lost, l.bytes = now, 0, 0, 0
+	if l.runs > 0 && p < burstMost { // else it is an outage
+		l.burst += (float64(lost)/float64(l.runs) - l.burst) / 16
+	}
+	l.since, l.packets, l.lost, l.bytes, l.runs = now, 0, 0, 0, 0
 	if p > blackout {
 		return // the time-out of feedback has dealt with it
 	}
@@ -97,18 +112,21 @@ func (l *lossControl) update(now clock.Time, rate, limit, acked Rate, rtt time.D
 	case l.testing:
 		l.judge(now, packets, lost)
 	case l.excess(p, n) > 0 && l.excess(l.recent, 3*n) > 0:
-		if !delayed { // else the delay controller acts
+		l.row++
+		if !delayed && (l.row > 1 || l.burst < burstLeast) { // else the delay controller acts, or it is one run of losses
 			l.test(now, p, rate, sent, acked, rtt)
 		}
 	default:
+		l.row = 0
 		l.learn(l.recent)
 		l.grow(now, rate, limit)
 	}
 }
 
-// excess is the loss beyond the path's own and beyond chance.
+// excess is the loss beyond the path's own and beyond chance, which has a wider
+// range where losses come in runs: by the variance of a two-state model.
 func (l *lossControl) excess(p, n float64) float64 {
-	chance := 2 * math.Sqrt(max(l.own*(1-l.own), 0.01)/n)
+	chance := 2 * math.Sqrt(max(l.own*(1-l.own), 0.01)*max(1, 2*l.burst-1)/n)
 	return p - l.own - max(excessMin, chance)
 }
 

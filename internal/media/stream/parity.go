@@ -16,10 +16,10 @@ import (
 // of parityShare packets is parity, of as many packets before it, and columns of
 // packets are protected by turns, so that a burst takes one of each.
 const (
-	parityColumns = 4
+	parityColumns = 8
 	// parityTime is what the packets that are protected together may take: parity
 	// that comes later than a retransmission is no use.
-	parityTime = 150 * time.Millisecond
+	parityTime = 200 * time.Millisecond
 	// parityMost is the longest packet that is protected, so that its parity is
 	// within 1232 octets of UDP (Q15), the authentication tag included.
 	parityMost = 1232 - sealed - parityHead - 24 + 12
