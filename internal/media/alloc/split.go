@@ -98,6 +98,9 @@ func (p *pass) lowest(d *Demand) {
 	}
 	cost := d.Ladder[0].Rate
 	fits := p.fits(d, 0, cost)
+	if d.was == Nothing && p.used+2*cost <= p.budget {
+		fits = true // something is better than nothing, and there is room to err
+	}
 	if fits || d.was == Nothing {
 		d.short = 0
 	} else if d.short == 0 {

@@ -213,3 +213,20 @@ func BenchmarkSplit(b *testing.B) {
 		})
 	}
 }
+
+// TestNothingIsNotHeldBack: however often rises were taken back, a picture that
+// is not shown comes as soon as there is ample room for its lowest rung.
+func TestNothingIsNotHeldBack(t *testing.T) {
+	p := newPath(&alloc.Demand{Class: alloc.Rest, Ladder: simulcast()})
+	for range 8 {
+		p.run(5*time.Second, always(3_000_000))
+		p.run(3*time.Second, always(10_000))
+	}
+	if p.d[0].Given() != alloc.Nothing {
+		t.Fatal("shown without room")
+	}
+	p.run(review, always(2*simulcast()[0].Rate+1))
+	if p.d[0].Given() != 0 {
+		t.Errorf("given %d", p.d[0].Given())
+	}
+}
