@@ -30,6 +30,7 @@ const (
 	standing     = 60 * time.Millisecond
 	standingTime = 3 * time.Second
 	fell         = 0.75                   // share of the long measure that is no chance
+	emptied      = 0.8                    // share of the queue that is less of it
 	cutEvery     = 200 * time.Millisecond // longest wait between cuts
 )
 
@@ -72,6 +73,7 @@ type aimd struct {
 	growing  bool
 	updated  clock.Time
 	cutAt    clock.Time
+	cutQueue time.Duration // at the last cut
 	cuts     uint64
 	proved   Rate // by the last probe
 	provedAt clock.Time
@@ -84,6 +86,7 @@ type aimd struct {
 // input is what one feedback says to the rate control.
 type input struct {
 	use        usage
+	fallen     Rate // what a cliff left; 0: there was none
 	acked      Rate // over ackedSpan; 0 unknown
 	ackedFast  Rate // over ackedFast; 0 unknown
 	limited    bool // by the application: what arrives says nothing of the path
@@ -172,13 +175,23 @@ func (a *aimd) decrease(now clock.Time, in input) {
 	if proven > 0 && !in.limited {
 		a.link.add(proven)
 	}
+	if a.emptying(now, in) {
+		return
+	}
 	if in.limited { // what was sent filled nothing: half is the most to take for it
 		next = max(next, a.rate/2)
 	}
 	a.count(now, proven)
-	a.cutAt = now
+	a.cutAt, a.cutQueue = now, in.queue
 	a.cuts++
 	a.set(min(a.rate, next))
+}
+
+// emptying reports that the last cut does what it should: the queue it was made
+// for goes down. Meanwhile less is sent than the rate, since what was too much is
+// given up, and what arrives tells of that and not of the path.
+func (a *aimd) emptying(now clock.Time, in input) bool {
+	return in.fallen == 0 && a.cutQueue > standing && now.Sub(a.cutAt) < standingTime && float64(in.queue) < emptied*float64(a.cutQueue)
 }
 
 // prove takes the result of a probe: the path carried this.

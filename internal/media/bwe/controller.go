@@ -223,7 +223,7 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 		in.use = normal // a slope of nothing
 	}
 	if c.fallen > 0 {
-		in.use, in.acked, in.ackedFast, in.limited = over, c.fallen, c.fallen, false
+		in.use, in.fallen, in.acked, in.ackedFast, in.limited = over, c.fallen, c.fallen, c.fallen, false
 	}
 	full := c.anew && c.queue > fullQueue && c.loss.recent > fullLoss
 	again := now.Sub(c.aimd.cutAt) > fullEvery
@@ -306,7 +306,7 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 				found = f
 			}
 		}
-		if r.Cluster > 0 || !c.baseSet { // a probe asks for a queue
+		if r.Cluster > 0 || !c.baseSet || r.Sent < c.aimd.cutAt { // a probe asks for a queue, and a cut was for one
 			c.cliff.reset()
 		} else if got := c.cliff.add(r, min(c.base[0], c.base[1])); got > 0 && float64(got) < cliffShare*float64(c.target) {
 			c.fallen = got

@@ -18,13 +18,17 @@ const (
 	// cost a call for every few packets and add a frame's time of delay, and spare
 	// a queue of no more than freshBurst. What has to wait once leaves evenly.
 	freshBurst = 40 * time.Millisecond
+	// paceCredit is how late we may be called and yet keep the pace: on a busy
+	// machine timers come some milliseconds after their time.
+	paceCredit = 20 * time.Millisecond
 )
 
 // Pacer says how much may leave at an instant. It holds no packets: the leg
 // keeps its queue and asks. Audio need not wait for room; it only tells Sent.
 type Pacer struct {
 	target, pace Rate
-	debt         float64 // bytes not yet paid for by time
+	debt         float64    // bytes not yet paid for by time
+	due          clock.Time // what Next said last, until it was
 	at           clock.Time
 	calm         bool
 
@@ -61,7 +65,11 @@ func (p *Pacer) Room(now clock.Time) int {
 	if p.debt > 0 {
 		return 0
 	}
-	return max(1, p.pace.Of(paceBurst))
+	late := time.Duration(0)
+	if p.due != 0 {
+		late, p.due = min(max(0, now.Sub(p.due)), paceCredit), 0
+	}
+	return max(1, p.pace.Of(paceBurst+late))
 }
 
 // Fresh is Room for what just came while nothing waits.
@@ -81,7 +89,8 @@ func (p *Pacer) Next(now clock.Time) clock.Time {
 	if p.debt <= 0 || p.pace <= 0 {
 		return now
 	}
-	return now.Add(p.pace.Time(int(p.debt)) + time.Microsecond)
+	p.due = now.Add(p.pace.Time(int(p.debt)) + time.Microsecond)
+	return p.due
 }
 
 // Drain returns how long so many bytes wait for room.

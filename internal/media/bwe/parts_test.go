@@ -348,3 +348,21 @@ func TestCliffInOneFrame(t *testing.T) {
 		t.Errorf("a stall: %d", got)
 	}
 }
+
+// TestPacerKeepsItsPaceWhenCalledLate: what a late timer cost may leave with the
+// next burst, but not what a pause did.
+func TestPacerKeepsItsPaceWhenCalledLate(t *testing.T) {
+	var p Pacer
+	p.SetRate(2_000_000) // pace 3 Mbit/s
+	now, sent := sec, 0
+	for end := now.Add(time.Second); now < end; {
+		for room := p.Room(now); room > 0; room -= 1200 {
+			p.Sent(now, 1200)
+			sent += 1200
+		}
+		now = p.Next(now).Add(8 * time.Millisecond)
+	}
+	if sent < 330_000 {
+		t.Errorf("%d bytes in a second, 375000 is the pace", sent)
+	}
+}

@@ -76,7 +76,7 @@ type prober struct {
 	spread time.Duration // of the delays of packets that left about together
 
 	started  bool
-	blind    int        // probes of the start that found nothing yet
+	blind    int  // probes of the start that found nothing yet
 	goOn     Rate // a result above makes it go on; 0: none awaited
 	goOnTill clock.Time
 	soon     bool       // more is wanted than before
