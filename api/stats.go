@@ -102,7 +102,7 @@ type StreamOut struct {
 	Encoding   int     `json:"encoding"` // shown, 0 lowest, -1 none
 	Spatial    int     `json:"spatial"`
 	Temporal   int     `json:"temporal"`
-	Encodings  int     `json:"encodings,omitempty"` // that the source has now
+	Encodings  int     `json:"encodings,omitempty"` // that the source has, also those at rest
 	Best       uint64  `json:"best,omitempty"`      // bit/s of the best of them
 	Width      int     `json:"width,omitempty"`
 	Height     int     `json:"height,omitempty"`

@@ -16,11 +16,18 @@ interface Curve {
 }
 
 const [W, H] = [280, 64];
-const SPAN_MS = 120_000;
+const [LEAST_MS, MOST_MS] = [20_000, 120_000];
 
-/** Lines over the last two minutes. Colours and dashes tell them apart, the words below say the same. */
+/** How far back graphs go: as far as there is something, within bounds. */
+function span(curves: Curve[], now: number): number {
+  const first = Math.min(now, ...curves.map((c) => c.series.points[0]?.at ?? now));
+  return Math.min(MOST_MS, Math.max(LEAST_MS, now - first));
+}
+
+/** Lines over the last two minutes at most. Colours and dashes tell them apart, the words below say the same. */
 function Graph({ title, curves, write, least }: { title: string; curves: Curve[]; write: (v: number | null) => string; least: number }) {
   const now = performance.now();
+  const back = span(curves, now);
   const high = top(Math.max(...curves.map((c) => c.series.most ?? 0)), least);
   const words = curves.map((c) => t("statsNow", { name: c.label, now: write(c.series.last), most: write(c.series.most) })).join(" ");
   return (
@@ -32,7 +39,7 @@ function Graph({ title, curves, write, least }: { title: string; curves: Curve[]
       <svg viewBox={`0 0 ${W} ${H}`} preserveAspectRatio="none" role="img" aria-label={`${title}. ${words}`}>
         <path class="axis" d={`M0 .5H${W}M0 ${H / 2}H${W}M0 ${H - 0.5}H${W}`} />
         {curves.map((c, i) => (
-          <path key={c.label} class={`curve c${i}`} d={line(c.series.points, now, SPAN_MS, high, W, H)} />
+          <path key={c.label} class={`curve c${i}`} d={line(c.series.points, now, back, high, W, H)} />
         ))}
       </svg>
       <ul class="legend" aria-hidden="true">

@@ -279,6 +279,9 @@ func (x *subscription) outStats(now clock.Time) plane.StreamOut {
 		s.Codec = src.Info.Codecs[0].Name
 	}
 	if src.Video() {
+		if src.Info != nil { // those that nobody wants rest, and would come back
+			s.Encodings = src.Info.Layers
+		}
 		s.Frames, s.FPS, s.Freezes, s.Frozen = y.Frames, x.gauge.fps, y.Freezes, y.Frozen
 		x.shown(now, src, q, &s)
 	}
@@ -291,17 +294,15 @@ func (x *subscription) outStats(now clock.Time) plane.StreamOut {
 // shown fills in the size of what is forwarded, and what there would be.
 func (x *subscription) shown(now clock.Time, src *stream.Source, q stream.Quality, s *plane.StreamOut) {
 	var space [stream.MaxLayers * 8]stream.Rung
-	seen := int8(-1)
+	live := 0
 	for _, r := range src.Rungs(now, space[:0]) {
-		if r.Encoding != seen {
-			seen = r.Encoding
-			s.Encodings++
-		}
+		live = max(live, int(r.Encoding)+1)
 		s.Best = r.Rate
 		if r.Encoding == q.Encoding && r.Spatial <= q.Spatial && r.Temporal <= q.Temporal {
 			s.Width, s.Height = int(r.Width), int(r.Height)
 		}
 	}
+	s.Encodings = max(s.Encodings, live)
 }
 
 // States of a subscription in statistics.

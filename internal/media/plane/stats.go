@@ -101,7 +101,7 @@ type StreamOut struct {
 	FPS                         float64
 	Encoding, Spatial, Temporal int // shown, 0 lowest, -1 none
 	Width, Height               int // shown; 0: not known
-	Encodings                   int // that the source has now
+	Encodings                   int // that the source has, also those at rest
 	Best                        uint64
 	WantWidth, WantHeight       int    // wanted, 0: any
 	Freezes                     uint64 // gaps in what is sent
