@@ -169,6 +169,9 @@ func (s *stage) elsewhere(verb, rest string) bool {
 	case verb == "recorder":
 		state, why, _ := strings.Cut(rest, " ")
 		s.step(control.Command{Method: control.RecordingChanged, Params: control.Recorded{State: model.RecordingState(state), URL: why}})
+	case verb == "wanted": // "wanted trk_1 q h": of its encodings q, h and f
+		f := strings.Fields(rest)
+		s.step(control.Command{Method: control.LayersWanted, Params: control.Layers{Track: ids.Track(f[0]), Count: len(f) - 1, RIDs: f[1:], Of: 3}})
 	case verb == "call":
 		f := strings.SplitN(rest, " ", 3)
 		p := control.DialProgress{User: f[0], Device: ids.Device("invited"), Status: model.Status(f[1])}
