@@ -133,6 +133,12 @@ function over(err: ParleyError): void {
 // A permission prompt may stay open for long: those who pressed Join get in without.
 const PATIENCE_MS = 6_000;
 
+/** Whether the camera is sent in three sizes: where the machine can, or as the address says. What nobody wants of them rests. */
+function severalSizes(): boolean {
+  const said = new URLSearchParams(location.search).get("simulcast");
+  return said !== null ? said !== "0" : (navigator.hardwareConcurrency ?? 1) > 2;
+}
+
 export async function join(name: string): Promise<void> {
   if (phase.value !== "prejoin") return;
   phase.value = "joining";
@@ -143,7 +149,7 @@ export async function join(name: string): Promise<void> {
     over(failed(err));
     return;
   }
-  room = new Room({ room: roomName, name, token, as: token ? (storedInvite(roomName) ?? "owner").slice(-12) : "", simulcast: new URLSearchParams(location.search).has("simulcast"), relayOnly: hidden.value, shownOnly: true, e2ee: wantsSeal ? "require" : "allow" });
+  room = new Room({ room: roomName, name, token, as: token ? (storedInvite(roomName) ?? "owner").slice(-12) : "", simulcast: severalSizes(), relayOnly: hidden.value, shownOnly: true, e2ee: wantsSeal ? "require" : "allow" });
   listen(room);
   control.follow(room);
   chat.follow(room);
