@@ -364,6 +364,43 @@ describe("E1: end-to-end encryption in Chromium", { timeout: 600_000 }, () => {
     await Promise.all([eli.close(), fay.close()]);
   });
 
+  test("whoever speaks is shown in one section, and breakout rooms are encrypted too", async () => {
+    const gil = await enter("Gil", "rooms");
+    const hal = await enter("Hal", "rooms");
+    const secure = (p) => waitFor(async () => {
+      const s = await seal(p);
+      const kinds = new Set(s.states.filter((x) => x.state === "secure").map((x) => x.kind));
+      if (kinds.size === 2 && s.states.every((x) => x.state === "secure" || x.state === "none")) return s; // none: a slot that nobody is in
+      throw new Error(JSON.stringify(s?.states));
+    }, `all that ${p.name} gets is decrypted`);
+    await receives(hal, 1, 1);
+    await gil.page.getByRole("button", { name: /^People/ }).click();
+    await gil.page.getByLabel("How media flows").selectOption({ label: "Whoever speaks" });
+    await waitFor(async () => (await flow(hal)).manner === "switch", "Hal is served by switching");
+    await waitFor(async () => (await flow(hal)).remote.some((x) => x.startsWith("slot:")), "Hal gets slots");
+    await receives(hal, 1, 1);
+    await secure(hal);
+    await hal.page.locator('.tile[data-kind="slot"] [data-seal="secure"]').waitFor();
+    await gil.page.getByLabel("How media flows").selectOption({ label: "Automatic" });
+    await waitFor(async () => (await flow(hal)).manner === "sfu", "Hal is served by forwarding again");
+    const [main] = await agree(gil, hal);
+    await gil.press("Breakout rooms");
+    const dialog = gil.page.getByRole("dialog", { name: "Breakout rooms" });
+    await dialog.getByLabel("Room of Hal").selectOption({ label: "Room 1" });
+    await dialog.getByRole("button", { name: "Open rooms" }).click();
+    await hal.page.getByText("You are in Room 1").waitFor();
+    await waitFor(async () => (await seal(hal))?.members.length === 0, "Hal is alone with new keys");
+    await dialog.getByRole("button", { name: "Go to Room 1" }).click();
+    await gil.page.getByText("You are in Room 1").first().waitFor();
+    await receives(gil, 1, 1);
+    await sees(gil, "Hal");
+    const [inside] = await agree(gil, hal);
+    assert.equal(inside.number, main.number, "the same two have the same number");
+    assert.notEqual(inside.self.key, main.self.key, "and other session keys");
+    await gil.shot("e2ee-breakout.png");
+    await Promise.all([gil.close(), hal.close()]);
+  });
+
   test("layers are chosen blind: a narrow way brings the lower one, a wide one the higher", async () => {
     const relay = await Relay.start({ target: server.media });
     const sim = await Person.open(browser, `${url("layers")}&simulcast`, "Sim");
