@@ -65,11 +65,11 @@ func (p *Pacer) Room(now clock.Time) int {
 	if p.debt > 0 {
 		return 0
 	}
-	late := time.Duration(0)
 	if p.due != 0 {
-		late, p.due = min(max(0, now.Sub(p.due)), paceCredit), 0
+		p.debt = -float64(p.pace.Of(min(max(0, now.Sub(p.due)), paceCredit)))
+		p.due = 0
 	}
-	return max(1, p.pace.Of(paceBurst+late))
+	return max(1, p.pace.Of(paceBurst)-int(p.debt))
 }
 
 // Fresh is Room for what just came while nothing waits.
