@@ -34,6 +34,10 @@ const (
 	relapse = 10 * time.Second
 	again   = 4 * time.Second
 	longest = 40 * time.Second
+	// calm is how long a budget must not have grown before what is missing in a
+	// more important class is lent to a lesser one: on a rise it would be taken back
+	// in a moment, and each step up costs a key frame.
+	calm = 3 * time.Second
 )
 
 // Demand is one subscription. The caller fills in the first part anew when it
@@ -59,6 +63,8 @@ type Demand struct {
 	lowered clock.Time
 	hold    time.Duration
 	failed  uint64 // the budget of a rise that was taken back
+	peak    uint64 // the most lately
+	grew    clock.Time
 }
 
 // Given returns what the last split gave: an index in Ladder, or Nothing.
@@ -134,6 +140,18 @@ func (d *Demand) next(i int) (int, float64) {
 		return k, (b.worth - a.worth) / float64(b.Rate-a.Rate)
 	}
 	return Nothing, 0
+}
+
+// follow notes when the budget grew.
+func (d *Demand) follow(now clock.Time, budget uint64) {
+	switch {
+	case d.peak == 0: // nobody knows whether it grows
+		d.peak = budget
+	case budget > d.peak+d.peak/20:
+		d.peak, d.grew = budget, now
+	case budget < d.peak-d.peak/10:
+		d.peak = budget
+	}
 }
 
 // commit remembers what was given.

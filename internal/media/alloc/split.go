@@ -18,6 +18,7 @@ func (s *Splitter) Split(now clock.Time, budget uint64, demands []*Demand) (used
 	calm := true
 	for _, d := range demands {
 		d.begin()
+		d.follow(now, budget)
 		if d.top == Nothing {
 			continue
 		}
@@ -45,6 +46,7 @@ func (s *Splitter) Split(now clock.Time, budget uint64, demands []*Demand) (used
 			k++
 		}
 		p.raise(s.order[i:k])
+		p.lacking(s.order[i:k])
 		i = k
 	}
 	for _, d := range s.order {
@@ -81,6 +83,14 @@ func (s *Splitter) sort(demands []*Demand) {
 type pass struct {
 	now          clock.Time
 	budget, used uint64
+	short        bool // a class before this one lacks something
+}
+
+// lacking notes whether a group could use more.
+func (p *pass) lacking(group []*Demand) {
+	for _, d := range group {
+		p.short = p.short || d.given < d.top
+	}
 }
 
 // sure gives what is given whatever the budget.
@@ -118,6 +128,9 @@ func (p *pass) fits(d *Demand, i int, more uint64) bool {
 	need := p.used + more
 	if i <= d.was {
 		return need <= p.budget
+	}
+	if p.short && i > 0 && d.grew != 0 && p.now.Sub(d.grew) < calm {
+		return false
 	}
 	return withMargin(need) <= p.budget && d.mayRise(p.now, p.budget)
 }
