@@ -230,3 +230,23 @@ func TestNothingIsNotHeldBack(t *testing.T) {
 		t.Errorf("given %d", p.d[0].Given())
 	}
 }
+
+// TestHalfOfTheBudgetIsNoRisk: rises that were taken back hold back what needs
+// most of the budget, not what needs half of it.
+func TestHalfOfTheBudgetIsNoRisk(t *testing.T) {
+	top := len(simulcast()) - 1
+	p := newPath(&alloc.Demand{Class: alloc.Rest, Ladder: simulcast()})
+	full := simulcast()[top].Rate * 12 / 10
+	for range 5 { // each rise to the top turns out to be too much
+		for range 400 {
+			if p.run(review, always(full)); p.d[0].Given() == top {
+				break
+			}
+		}
+		p.run(2*time.Second, always(100_000))
+	}
+	p.run(2*time.Second, always(full))
+	if g := p.d[0].Given(); g == 0 || g == top {
+		t.Errorf("rung %d with room for the best", g)
+	}
+}
