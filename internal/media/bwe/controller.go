@@ -341,6 +341,9 @@ func (c *Controller) measure(now clock.Time, delay time.Duration) {
 	c.queue = delay - min(c.base[0], c.base[1])
 }
 
+// Contest reports that another flow keeps the queue, whatever ours does.
+func (c *Controller) Contest() bool { return c.contest.active }
+
 // Queue is what stands in the path, as delay.
 func (c *Controller) Queue() time.Duration { return c.queue }
 

@@ -25,6 +25,14 @@ const (
 	// long, and a budget of the start rate would cost every receiver a picture
 	// that gets worse and better again.
 	trust = time.Second
+	// trustMore prolongs it up to trustMost while probes show more and more.
+	trustMore = 300 * time.Millisecond
+	trustMost = 3 * time.Second
+	// drainIn is within what a standing queue of ours is to be emptied: the first
+	// step down after a fall of the capacity must leave room for it, or it is not
+	// the last. drainMost is the longest queue that counts.
+	drainIn   = time.Second
+	drainMost = 500 * time.Millisecond
 	// distrust ends it.
 	distrust = 0.10
 	// idleAfter is how long after the last packet a leg's control still runs.
@@ -49,7 +57,9 @@ type congestion struct {
 	pace  bwe.Pacer
 	heard clock.Time // first feedback
 	known bool       // the estimate is one
-	told  bool       // somebody said what is wanted
+	most  bwe.Rate   // before it was
+	rose  clock.Time
+	told  bool // somebody said what is wanted
 
 	early   early
 	queue   lane // media that wait for room
@@ -93,14 +103,18 @@ func (e *Egress) Configure(fb Feedback) {
 	}
 }
 
-// Budget returns what the leg's path carries of media, in bit/s of UDP payload;
-// false while nobody has told.
+// Budget returns what the leg's path carries of media, in bit/s of UDP payload,
+// beside repairs and while its queue is emptied within drainIn; false while
+// nobody has told.
 func (e *Egress) Budget() (rate uint64, known bool) {
 	c := e.cong
 	if c == nil || !c.known {
 		return 0, false
 	}
 	t := uint64(c.cc.Target())
+	if !c.pace.Calm() && !c.cc.Contest() {
+		t -= t * uint64(min(c.cc.Queue(), drainMost)) / uint64(drainIn)
+	}
 	return t - min(t/repairShare, c.repairs.rate), true
 }
 
@@ -237,7 +251,11 @@ func (e *Egress) settle(now clock.Time) {
 		e.wake(now)
 	}
 	if !c.known {
-		c.known = !c.fb.TWCC && !c.fb.CCFB || now.Sub(c.heard) >= trust
+		if t := c.cc.Target(); t > c.most {
+			c.most, c.rose = t, now
+		}
+		d := now.Sub(c.heard)
+		c.known = !c.fb.TWCC && !c.fb.CCFB || d >= trust && now.Sub(c.rose) >= trustMore || d >= trustMost
 		if s := c.cc.Stats(); s.Cuts > 0 || s.RecentLoss > distrust {
 			c.known = true
 		}
