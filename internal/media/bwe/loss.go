@@ -31,11 +31,8 @@ const (
 	// rate is bounded by heavyRate/(loss-heavyLoss), as a courtesy to others.
 	heavyLoss = 0.25
 	heavyRate = 100_000
-	// Where losses come in runs of more than burstLeast in the mean, one bad window
-	// tells nothing.
-	burstLeast = 1.5
-	burstMost  = 0.5 // windows that lose more tell nothing of runs
-	blackout   = 0.9 // more than this is an outage, not a rate
+	burstMost = 0.5 // windows that lose more tell nothing of runs
+	blackout  = 0.9 // more than this is an outage, not a rate
 )
 
 // lossControl bounds the rate by loss. Congestion and bad radio both lose
@@ -113,7 +110,7 @@ func (l *lossControl) update(now clock.Time, rate, limit, acked Rate, rtt time.D
 		l.judge(now, packets, lost)
 	case l.excess(p, n) > 0 && l.excess(l.recent, 3*n) > 0:
 		l.row++
-		if !delayed && (l.row > 1 || l.burst < burstLeast) { // else the delay controller acts, or it is one run of losses
+		if !delayed && l.row > 1 { // else the delay controller acts, or it is chance
 			l.test(now, p, rate, sent, acked, rtt)
 		}
 	default:

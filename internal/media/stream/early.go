@@ -16,10 +16,12 @@ const (
 	// followers are how many later packets must have come before one is taken for
 	// lost and not for late (RFC 9002, section 6.1.1).
 	followers = 3
-	// A receiver waits some 400 ms for what is missing. Where a path loses, the last
-	// answer that has time goes out twice, so far apart that a burst does not take
-	// both: that is the first from farAway on, else the second.
+	// A receiver waits some 400 ms for what is missing: from farAway on there is no
+	// time for a second answer, from midway on for a third. Where a path loses, the
+	// last answer but one goes out twice then, so far apart that a burst does not
+	// take both.
 	farAway   = 170 * time.Millisecond
+	midway    = 80 * time.Millisecond
 	copyAfter = 15 * time.Millisecond
 	copyLane  = 64
 )
@@ -121,7 +123,7 @@ func (p *Projection) repairable() bool { return p.RTXSSRC != 0 && !p.paused && !
 // copyLater plans to send an answer once more.
 func (e *Egress) copyLater(now clock.Time, p *Projection, num int64, second bool) {
 	c := e.cong
-	if c == nil || !second && e.least < farAway || !e.red.lossy(now) {
+	if c == nil || !second && e.least < midway || !e.red.lossy(now) {
 		return
 	}
 	if c.early.copies.push(waiting{p: p, num: num, at: now}, copyLane) {
