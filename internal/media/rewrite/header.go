@@ -15,6 +15,10 @@ type Hop struct {
 	TWSeq   uint16 // transport-wide number
 	AbsSend uint32 // 24 bits
 	Frames  uint16 // added to the dependency descriptor's frame number
+	// Lean leaves out what a receiver can do without, for packets that would be too
+	// long: of the extensions only the transport-wide number and the dependency
+	// descriptor stay.
+	Lean bool
 	// Dependency, unless nil, is the reader of the dependency descriptors; the
 	// packet's tells then that targets up to a spatial and temporal layer are served.
 	Dependency        *layer.Dependency
@@ -37,14 +41,14 @@ func (m *Map) Header(b []byte, f *rtp.Fields, hop *Hop, p *graph.Packet) (n int,
 			used = true
 		}
 	}
-	if id := m.Dst[plane.ExtAbsSendTime]; id != 0 {
+	if id := m.Dst[plane.ExtAbsSendTime]; id != 0 && !hop.Lean {
 		if s := w.Space(id, 3); s != nil {
 			s[0], s[1], s[2] = uint8(hop.AbsSend>>16), uint8(hop.AbsSend>>8), uint8(hop.AbsSend)
 		}
 	}
 	if p.Exts&m.mask != 0 {
 		for it := p.Hdr.Exts(p.Buf.B[:]); it.Next(); {
-			if it.ID >= maxExtID {
+			if it.ID >= maxExtID || hop.Lean && it.ID != m.dep {
 				continue
 			}
 			if it.ID == m.dep && served != nil {
@@ -57,7 +61,7 @@ func (m *Map) Header(b []byte, f *rtp.Fields, hop *Hop, p *graph.Packet) (n int,
 			}
 		}
 	}
-	if hop.MID != "" {
+	if hop.MID != "" && !hop.Lean {
 		if s := w.Space(m.Dst[plane.ExtMID], len(hop.MID)); s != nil {
 			copy(s, hop.MID)
 		}

@@ -22,7 +22,7 @@ const (
 	parityTime = 200 * time.Millisecond
 	// parityMost is the longest packet that is protected, so that its parity is
 	// within 1232 octets of UDP (Q15), the authentication tag included.
-	parityMost = 1232 - sealed - parityHead - 24 + 12
+	parityMost = udpMost - sealed - parityHead - 24 + 12
 	// parityHead is the RTP header of parity: the transport-wide number is all that
 	// it has beside.
 	parityHead = 12 + 8

@@ -408,6 +408,13 @@ func (p *Projection) table(s *Source) *rewrite.Map {
 	return &p.m
 }
 
+const (
+	// udpMost is the longest UDP payload that passes where IPv6 has its least MTU
+	// of 1280 octets (Q15). A packet that would be longer loses extensions.
+	udpMost = 1280 - 40 - 8
+	osnLen  = 2
+)
+
 // write appends header and payload to the batch; osn ≥ 0 makes it a
 // retransmission. It returns the payload's length.
 func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.Fields, codec payload.Codec, osn int, out *graph.Batch) int {
@@ -429,6 +436,10 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 	extra := e.red.size
 	off, b := out.Grow(rtp.MaxHeader + extra)
 	n, tw := p.m.Header(b, f, &hop, in)
+	if rest := extra + osnLen + int(in.Hdr.PayloadEnd-in.Hdr.PayloadOff) + sealed; n+rest > udpMost {
+		hop.Lean = true
+		n, tw = p.m.Header(b, f, &hop, in)
+	}
 	if osn >= 0 { // RFC 4588, section 4
 		b[n], b[n+1] = uint8(osn>>8), uint8(osn)
 		n += 2
