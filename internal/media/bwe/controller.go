@@ -341,6 +341,9 @@ func (c *Controller) measure(now clock.Time, delay time.Duration) {
 	c.queue = delay - min(c.base[0], c.base[1])
 }
 
+// Inflight returns the bytes of which nobody has told what became of them.
+func (c *Controller) Inflight() int { return c.history.Inflight() }
+
 // Contest reports that another flow keeps the queue, whatever ours does.
 func (c *Controller) Contest() bool { return c.contest.active }
 

@@ -33,6 +33,8 @@ const (
 	// the last. drainMost is the longest queue that counts.
 	drainIn   = time.Second
 	drainMost = 500 * time.Millisecond
+	// toldLate is how long browsers take to tell what arrived.
+	toldLate = 100 * time.Millisecond
 	// distrust ends it.
 	distrust = 0.10
 	// idleAfter is how long after the last packet a leg's control still runs.
@@ -113,9 +115,20 @@ func (e *Egress) Budget() (rate uint64, known bool) {
 	}
 	t := uint64(c.cc.Target())
 	if !c.pace.Calm() && !c.cc.Contest() {
-		t -= t * uint64(min(c.cc.Queue(), drainMost)) / uint64(drainIn)
+		t -= t * uint64(min(e.standing(), drainMost)) / uint64(drainIn)
 	}
 	return t - min(t/repairShare, c.repairs.rate), true
+}
+
+// standing is how long the path takes for what stands in it. Feedback tells what
+// the packets found that it tells of; what left since counts by its bytes.
+func (e *Egress) standing() time.Duration {
+	least := e.least
+	if least == 0 {
+		least = DefaultRTT
+	}
+	since := e.cong.cc.Target().Time(e.cong.cc.Inflight()) - least - toldLate
+	return max(e.cong.cc.Queue(), since)
 }
 
 // Estimate is the controller's target in bit/s, 0 without one.
