@@ -205,7 +205,7 @@ func (e *Egress) repair(now clock.Time, p *Projection, seq uint16, out *graph.Ba
 // abandon gives up what of a stream waits, and its repairs, while a queue stands in
 // the path: they belong to an encoding that was too much for it.
 func (p *Projection) abandon() {
-	if c := p.leg.cong; c != nil && c.known && !c.pace.Calm() && c.queue.n+c.again.n > 0 {
+	if c := p.leg.cong; c != nil && c.known && !c.pace.Calm() {
 		p.pacing.floor = max(p.pacing.floor, p.next)
 	}
 }
@@ -247,13 +247,13 @@ func (e *Egress) hold(now clock.Time, p *Projection) {
 	}
 	p.abandon()
 	if p.target >= 0 && p.target < p.layer { // less is on its way: it may begin
-		p.stop()
+		p.cut()
 		return
 	}
 	p.pacing.choked = true
 	e.cong.chokes++
 	e.cong.relieved = now
-	p.stop()
+	p.cut()
 	e.wake(now.Add(relief))
 }
 
