@@ -90,6 +90,7 @@ type sender struct {
 	seq, rtxSeq uint16
 	tsOff       uint32
 	named       bool // a report came: MID and RID can be left out
+	rtxNamed    bool // the same of its repairs, which browsers count apart
 	packets     uint32
 	octets      uint32
 	history     [1024]kept
@@ -251,7 +252,7 @@ func (u *Publisher) write(now clock.Time, o *outgoing) {
 	}
 	var w rtp.Writer
 	w.Begin(u.buf[:rtp.MaxHeader], &f, false)
-	if !s.named {
+	if o.osn < 0 && !s.named || o.osn >= 0 && !s.rtxNamed {
 		w.Add(upExts[plane.ExtMID], []byte(s.mid))
 		if s.rid != "" && o.osn >= 0 {
 			w.Add(upExts[plane.ExtRepairedRID], []byte(s.rid))
@@ -312,6 +313,7 @@ func (u *Publisher) takeRTCP(now clock.Time, p *rtcp.Packet) {
 
 func (u *Publisher) takeBlock(now clock.Time, b rtcp.Block) {
 	for _, s := range u.senders() {
+		s.rtxNamed = s.rtxNamed || s.rtx != 0 && s.rtx == b.SSRC
 		if s.ssrc != b.SSRC {
 			continue
 		}

@@ -318,18 +318,18 @@ const (
 func (x *subscription) state(now clock.Time) string {
 	p, src := x.proj, x.proj.Source()
 	switch {
-	case src == nil || !anyLive(now, src):
+	case src == nil:
 		return stateIdle
 	case p.Tripped():
 		return stateHeld
-	case !p.Awake():
+	case !p.Awake() || p.Starved():
 		return statePaused
-	case !src.Video():
-		return stateFlowing
-	case p.Showing() == stream.Nothing:
+	case src.Video() && src.Track.Source != "screen" && p.Tally.Standing(now) > 0:
+		return stateFrozen // also when its publisher is cut off: nobody wished it
+	case !anyLive(now, src):
+		return stateIdle
+	case src.Video() && p.Showing() == stream.Nothing:
 		return stateWaiting
-	case p.Tally.Standing(now) > 0 && src.Track.Source != "screen":
-		return stateFrozen
 	}
 	return stateFlowing
 }

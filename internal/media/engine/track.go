@@ -203,8 +203,22 @@ func (e *Engine) MuteTrack(now clock.Time, id graph.TrackID, muted bool) {
 		t.conf.poll++
 		e.wakeConf(t.conf, now)
 	}
-	if !muted {
+	if muted {
+		t.still()
+	} else {
 		t.src.Epoch++ // what passed meanwhile is left out, not lost
+	}
+}
+
+// still tells the statistics of those who see a track that its pictures end for
+// now: nothing is frozen.
+func (t *track) still() {
+	for _, l := range t.conf.members {
+		for _, s := range l.subs {
+			if s.proj.Source() == t.src {
+				s.proj.Tally.Rest()
+			}
+		}
 	}
 }
 

@@ -76,9 +76,15 @@ func (p *Projection) note() {
 // noteBack is how many numbers it may be back.
 const noteBack = 8
 
-// stop ends what is being forwarded; the next packet begins a new segment.
+// stop ends what is being forwarded by somebody's wish; the next packet begins a
+// new segment.
 func (p *Projection) stop() {
+	p.cut()
+	p.Tally.Rest()
+}
+
+// cut ends it against all wishes: the receiver's picture stands meanwhile.
+func (p *Projection) cut() {
 	p.note()
-	p.Tally.rest()
 	p.layer = -1
 }

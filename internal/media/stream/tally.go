@@ -41,7 +41,7 @@ const frozenFor = 150 * time.Millisecond
 func (y *Tally) limit() time.Duration { return max(3*y.mean, y.mean+frozenFor) }
 
 // frame is told of every packet sent, and counts it if it begins a picture. A
-// pause by wish (see [Tally.rest]) is no freeze; waiting for a key frame is.
+// pause by wish (see [Tally.Rest]) is no freeze; waiting for a key frame is.
 func (y *Tally) frame(now clock.Time, ts uint32, key bool, shown Quality) {
 	if y.Frames > 0 && (ts == y.ts || seqnum.Less32(ts, y.ts)) {
 		return
@@ -69,8 +69,8 @@ func (y *Tally) frame(now clock.Time, ts uint32, key bool, shown Quality) {
 	y.at = now
 }
 
-// rest tells that what is shown ended by somebody's wish.
-func (y *Tally) rest() { y.at, y.mean = 0, 0 }
+// Rest tells that what is shown ended by somebody's wish.
+func (y *Tally) Rest() { y.at, y.mean = 0, 0 }
 
 // report takes the receiver's word about the stream.
 func (y *Tally) report(b *rtcp.Block) { y.Lost, y.Jitter = int64(b.Lost), b.Jitter }
