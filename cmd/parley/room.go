@@ -36,6 +36,7 @@ type roomCmd struct {
 	Expel    roomExpel    `cmd:"" help:"Put somebody out."`
 	Admit    roomAdmit    `cmd:"" help:"Let people in from the lobby."`
 	Topology roomTopology `cmd:"" help:"Show or choose how media flows, for all or for one device."`
+	Stats    roomStats    `cmd:"" help:"How media flow: rates, losses, delay and quality by person, or stream by stream."`
 	Do       roomDo       `cmd:"" help:"Give any command of docs/api.md with its parameters as JSON."`
 }
 
@@ -213,6 +214,7 @@ type roomCreate struct {
 	Starts string `placeholder:"TIME" help:"Such as 2031-05-06T09:00:00Z."`
 	Ends   string `placeholder:"TIME" help:"Likewise."`
 	Lobby  bool   `help:"Newcomers wait until somebody lets them in."`
+	E2EE   bool   `name:"e2ee" help:"Media is encrypted end to end."`
 	Start  bool   `help:"Start it now."`
 }
 
@@ -220,6 +222,9 @@ func (c *roomCreate) Run(s *roomServer) error {
 	in := api.CreateConference{URI: c.Room, Title: c.Title, StartsAt: c.Starts, EndsAt: c.Ends, Start: c.Start}
 	if c.Lobby {
 		in.Policy.Lobby = &c.Lobby
+	}
+	if c.E2EE {
+		in.Policy.E2EE = &c.E2EE
 	}
 	var out api.Definition
 	if err := s.ask("POST", "/conferences", in, &out); err != nil || s.JSON {
