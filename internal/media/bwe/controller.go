@@ -52,6 +52,7 @@ type Controller struct {
 	alr     alr
 	probes  prober
 	contest contest
+	marks   marks
 	cliff   cliff
 	fallen  Rate // what a cliff left, of the feedback at hand
 	anew    bool // it tells of a loss since the last cut
@@ -216,7 +217,8 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	if c.history.Inflight() > 0 {
 		c.sentAt = now
 	}
-	found, lost, marked := c.digest(now, results)
+	found, lost := c.digest(now, results)
+	keep, marked := c.marks.round(now, c.rtt)
 	in := input{use: c.trend.state, limited: c.alr.limited, wanted: c.limit(), queue: c.queue, rtt: c.rtt}
 	in.acked, in.ackedFast = c.passed(ackedSpan), c.passed(ackedFast)
 	if in.use == over && c.queue < overQueue {
@@ -240,6 +242,9 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 		c.aimd.compete(now, in, lost && c.loss.own < excessMin || full && again || marked)
 	} else {
 		c.aimd.update(now, in)
+	}
+	if keep < 1 {
+		c.aimd.ease(now, keep)
 	}
 	if c.aimd.rate < before {
 		c.probes.fall(now, before, c.aimd.rate)
@@ -269,7 +274,7 @@ func (c *Controller) passed(span time.Duration) Rate {
 }
 
 // digest hands every result to those who measure.
-func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost, marked bool) {
+func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost bool) {
 	var least, rtt, sum, n time.Duration
 	timed := false
 	c.fallen, c.anew = 0, false
@@ -285,7 +290,7 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 			c.anew = c.anew || c.aimd.cutAt.IsZero() || r.Sent >= c.aimd.cutAt
 			continue
 		}
-		marked = marked || r.CE
+		c.marks.add(r)
 		if d := now.Sub(r.Sent); rtt == 0 || d < rtt {
 			rtt = d
 		}
@@ -325,7 +330,7 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost,
 	if n > 1 {
 		c.probes.spread += (min(sum/n-least, probeQueue) - c.probes.spread) / 16
 	}
-	return found, lost, marked
+	return found, lost
 }
 
 // measure follows the standing queue: the one-way delay above the least of the

@@ -51,7 +51,9 @@ type Result struct {
 	Untold   bool          // skipped by feedback, which was lost itself: nothing is known
 	Timed    bool          // At is known
 	At       time.Duration // arrival on the receiver's clock, whose origin means nothing
-	CE       bool          // congestion experienced (RFC 3168), with RFC 8888 only
+	// How it was marked (RFC 3168), with RFC 8888 only: congestion experienced, or
+	// as sent by who heeds marks, in the manner of RFC 9331 or as ever.
+	CE, ECT1, ECT0 bool
 }
 
 const (
@@ -277,7 +279,10 @@ func (h *History) CCFB(c *rtcp.CCFB, out []Result) []Result {
 		if !ok {
 			continue
 		}
-		r := Result{Received: m.Received, CE: m.Received && m.ECN == 3}
+		r := Result{Received: m.Received}
+		if m.Received {
+			r.CE, r.ECT1, r.ECT0 = m.ECN == 3, m.ECN == 1, m.ECN == 2
+		}
 		if m.Received && m.ATO < rtcp.ATOOverflow {
 			r.Timed, r.At = true, stamp-time.Duration(m.ATO)*time.Second>>10
 		}
