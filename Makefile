@@ -5,10 +5,10 @@ ARGS ?= --dev
 FUZZTIME ?= 20s
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test build fmt lint race fuzz mutate bench e2e web soak clean
+.PHONY: help run test build fmt lint race fuzz mutate bench bench-feedback e2e web soak clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## build and run a server to try, on this machine only (ARGS="--http :8443" for others)
 	@scripts/codec-packages.sh
@@ -39,6 +39,9 @@ bench: ## forwarding benchmark beside a bare sender: ratios, allocations, memory
 	scripts/bench.sh
 	go run ./scripts/mixbench
 	go run ./bench/video
+
+bench-feedback: ## what rate control costs: forwarding with feedback, pacing and RTX beside none of it
+	scripts/bench.sh -feedback -rounds 6 -only '1x100 GCM,10x10 GCM' -duration 5s -idle 0 $(BENCHARGS)
 
 e2e: ## browsers end to end
 	go run ./scripts/testall -only packages,browsers -v
