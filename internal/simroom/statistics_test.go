@@ -68,12 +68,12 @@ func TestStatisticsTellTheTruth(t *testing.T) {
 	cfg := a.Up.Config()
 	cfg.Loss = 0.1
 	a.Up.Set(cfg)
-	before, after, n := 0.0, 0.0, 0.0
+	before, after, fps, n := 0.0, 0.0, 0.0, 0.0
 	for range 20 {
 		r.Run(time.Second)
 		for _, s := range stats(a).In {
 			if s.Kind == plane.Video && s.Live && s.Encoding == 2 {
-				before, after, n = before+s.LossBefore, after+s.LossAfter, n+1
+				before, after, fps, n = before+s.LossBefore, after+s.LossAfter, fps+s.FPS, n+1
 			}
 		}
 	}
@@ -81,6 +81,7 @@ func TestStatisticsTellTheTruth(t *testing.T) {
 		t.Fatal("the best encoding is gone")
 	}
 	near(t, "loss before repair", before/n, 0.1, 0.3)
+	near(t, "pictures a second, repairs among them", fps/n, 30, 0.1)
 	if after/n > 0.02 {
 		t.Errorf("loss after repair %.3f", after/n)
 	}

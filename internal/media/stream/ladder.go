@@ -20,6 +20,8 @@ const (
 	// restsFor is how long the lowest rung of a silent source stays: a source
 	// between two pictures is not gone.
 	restsFor = 5 * time.Second
+	// lateTicks is how far back in time a late packet may belong: 2 s of pictures.
+	lateTicks = 180_000
 )
 
 // cell counts what an operating point needs.
@@ -82,7 +84,9 @@ func (g *gauge) discover(own int) {
 
 func (c *cell) add(p *graph.Packet) {
 	c.octets += uint32(p.Buf.N)
-	if p.Hdr.TS != c.ts || !c.begun {
+	// A repair belongs to a picture that was counted; a step back as long as no
+	// repair takes is another run of numbers.
+	if d := int32(p.Hdr.TS - c.ts); !c.begun || d > 0 || d < -lateTicks {
 		c.frames++
 		c.ts, c.begun = p.Hdr.TS, true
 	}
