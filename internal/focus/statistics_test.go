@@ -232,3 +232,22 @@ func TestStatisticsAreBoundedInSize(t *testing.T) {
 		}
 	})
 }
+
+// Who administers sees all without having joined.
+func TestStatisticsFromOutside(t *testing.T) {
+	inHouse(t, nil, func(h *house) {
+		h.linked("ana")
+		h.linked("bob")
+		h.measured(1)
+		eye := h.client("service:1", "ws")
+		eye.caller.By = control.Principal{Subject: "service:1", Service: true}
+		h.f.Attach(eye.caller, eye)
+		if code := eye.statistics("", nil); code != 200 {
+			t.Fatal(code)
+		}
+		r := eye.reports()
+		if len(r) != 1 || r[0].Scope != "all" || len(r[0].Connections) != 2 || r[0].Connections[0].Own {
+			t.Errorf("%+v", r)
+		}
+	})
+}
