@@ -27,7 +27,7 @@ const (
 	patience = time.Second
 	// settled is how long nothing must have been lowered before it is raised:
 	// estimates fall in steps, and the first is not the last.
-	settled = 500 * time.Millisecond
+	settled = 1500 * time.Millisecond
 	// A rise that had to be taken back within relapse was a mistake. The next try
 	// waits for again, then three times as long each time, up to longest (SFM-8),
 	// unless the budget is a quarter more than the one that misled (Q1: up within 10 s).

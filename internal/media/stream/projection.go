@@ -54,7 +54,8 @@ type Projection struct {
 	acked   bool       // a report came: the receiver knows the MID
 	lastTS  uint32
 	lastAt  clock.Time // arrival of the last forwarded packet
-	asked   clock.Time
+	asked   clock.Time // for a key frame
+	askedOf int8       // of that encoding
 
 	pacing pacing
 	parity *parity
@@ -134,8 +135,13 @@ func (p *Projection) seek(now clock.Time) {
 		return
 	}
 	p.target = int8(p.pick(now))
-	p.asked = now
-	p.leg.Env.Up.RequestKeyframe(now, p.src.ID, uint8(max(0, p.target)))
+	p.ask(now, p.target)
+}
+
+// ask requests the key frame of an encoding to start or switch with.
+func (p *Projection) ask(now clock.Time, encoding int8) {
+	p.asked, p.askedOf = now, encoding
+	p.leg.Env.Up.RequestKeyframe(now, p.src.ID, uint8(max(0, encoding)))
 }
 
 // Open tells that the leg can send now: what waited for that is asked for.
@@ -176,9 +182,8 @@ func (p *Projection) Review(now clock.Time) {
 	} else if p.target = want; want < 0 {
 		return
 	}
-	if now.Sub(p.asked) >= askAgain {
-		p.asked = now
-		p.leg.Env.Up.RequestKeyframe(now, p.src.ID, uint8(want))
+	if now.Sub(p.asked) >= askAgain || want != p.askedOf {
+		p.ask(now, want)
 	}
 }
 
