@@ -187,6 +187,10 @@ func (a *aimd) decrease(now clock.Time, in input) {
 	a.set(min(a.rate, next))
 }
 
+// explains reports that what was lost of a packet that left then, was lost to the
+// queue that the last cut was made for.
+func (a *aimd) explains(sent clock.Time) bool { return a.cutQueue > standing && sent < a.cutAt }
+
 // emptying reports that the last cut does what it should: the queue it was made
 // for goes down. Meanwhile less is sent than the rate, since what was too much is
 // given up, and what arrives tells of that and not of the path.

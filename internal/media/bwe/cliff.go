@@ -23,6 +23,10 @@ type cliff struct {
 	bytes     int // without the first packet
 	from, til Result
 	gap       time.Duration
+	last      [cliffPackets]struct { // of the run, by n
+		at   time.Duration
+		size int
+	}
 }
 
 // add takes the next packet that arrived, with the least delay known, and
@@ -33,10 +37,11 @@ func (k *cliff) add(r *Result, base time.Duration) Rate {
 	}
 	// Behind another in the queue: it left before that one can have arrived.
 	if k.n == 0 || k.til.At-time.Duration(r.Sent) <= base {
-		*k = cliff{n: 1, from: *r, til: *r}
+		*k = cliff{from: *r, til: *r}
+		k.push(r)
 		return 0
 	}
-	k.n++
+	k.push(r)
 	k.bytes += r.Size
 	k.gap = max(k.gap, r.At-k.til.At)
 	k.til = *r
@@ -44,7 +49,22 @@ func (k *cliff) add(r *Result, base time.Duration) Rate {
 	if k.n < cliffPackets || span-r.Sent.Sub(k.from.Sent) < cliffGrowth || k.gap > span/cliffGap {
 		return 0
 	}
-	return per(k.bytes, span)
+	return min(per(k.bytes, span), k.latest())
+}
+
+func (k *cliff) push(r *Result) {
+	k.last[k.n%cliffPackets].at, k.last[k.n%cliffPackets].size = r.At, r.Size
+	k.n++
+}
+
+// latest is the rate of the last packets: the first ones may have passed before
+// the fall.
+func (k *cliff) latest() Rate {
+	oldest, bytes := k.last[k.n%cliffPackets].at, -k.last[k.n%cliffPackets].size
+	for i := range k.last {
+		bytes += k.last[i].size
+	}
+	return per(bytes, k.til.At-oldest)
 }
 
 func (k *cliff) reset() { *k = cliff{} }

@@ -275,7 +275,7 @@ func (c *Controller) passed(span time.Duration) Rate {
 
 // digest hands every result to those who measure.
 func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost bool) {
-	var least, rtt, sum, n time.Duration
+	var least, deep, rtt, sum, n time.Duration
 	timed := false
 	c.fallen, c.anew = 0, false
 	for i := range results {
@@ -284,7 +284,9 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost 
 			c.acked.assume(r, 1-c.loss.own)
 			continue
 		}
-		c.loss.add(r)
+		if r.Received || !c.aimd.explains(r.Sent) {
+			c.loss.add(r)
+		}
 		if !r.Received {
 			lost = true
 			c.anew = c.anew || c.aimd.cutAt.IsZero() || r.Sent >= c.aimd.cutAt
@@ -314,7 +316,7 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost 
 		if r.Cluster > 0 || !c.baseSet || r.Sent < c.aimd.cutAt { // a probe asks for a queue, and a cut was for one
 			c.cliff.reset()
 		} else if got := c.cliff.add(r, min(c.base[0], c.base[1])); got > 0 && float64(got) < cliffShare*float64(c.target) {
-			c.fallen = got
+			c.fallen, deep = got, c.above(r)
 			c.cliff.reset()
 		}
 		if r.Cluster == 0 || r.Cluster == inWake && (c.above(r) < idleQueue || c.above(r) > wakeQueue) {
@@ -326,6 +328,9 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost 
 	}
 	if timed {
 		c.measure(now, least)
+	}
+	if c.fallen > 0 { // the least is of before
+		c.queue = max(c.queue, deep)
 	}
 	if n > 1 {
 		c.probes.spread += (min(sum/n-least, probeQueue) - c.probes.spread) / 16

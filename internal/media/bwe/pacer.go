@@ -37,8 +37,14 @@ type Pacer struct {
 	probeBytes int
 }
 
-// SetRate tells the present target.
-func (p *Pacer) SetRate(target Rate) { p.target, p.pace = target, Rate(paceFactor*float64(target)) }
+// SetRate tells the present target. What left at once while it was several times
+// as high is not to be waited for at this one.
+func (p *Pacer) SetRate(target Rate) {
+	if target < p.target/2 {
+		p.debt = min(p.debt, float64(target.Of(freshBurst)))
+	}
+	p.target, p.pace = target, Rate(paceFactor*float64(target))
+}
 
 // SetQueue tells what stands in the path, after SetRate. Then there is nothing to
 // hurry for: what left faster than the target would keep it standing.
