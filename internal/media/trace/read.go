@@ -26,13 +26,13 @@ const (
 
 // limited is the end of what is read.
 type limited struct {
-	r    io.Reader
-	left int64
+	r         io.Reader
+	left, all int64
 }
 
 func (l *limited) Read(b []byte) (int, error) {
 	if l.left <= 0 {
-		return 0, fmt.Errorf("larger than %d MiB", MaxBytes>>20)
+		return 0, fmt.Errorf("larger than %d MiB", l.all>>20)
 	}
 	n, err := l.r.Read(b[:min(int64(len(b)), l.left)])
 	l.left -= int64(n)
@@ -74,8 +74,10 @@ var kinds = func() map[string]reflect.Type {
 // Read reads a whole trace. Events of kinds that this version does not know are
 // counted and left out; anything else that is wrong is an error that names the
 // record, but for a last one that is not whole.
-func Read(r io.Reader) (*Log, error) {
-	sc := bufio.NewScanner(&limited{r, MaxBytes + 1})
+func Read(r io.Reader) (*Log, error) { return read(r, MaxBytes) }
+
+func read(r io.Reader, most int64) (*Log, error) {
+	sc := bufio.NewScanner(&limited{r, most + 1, most})
 	sc.Buffer(make([]byte, 0, 64<<10), maxRecord)
 	l := &Log{}
 	var bad error // of the record before: forgiven at the end of the file

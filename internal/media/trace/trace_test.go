@@ -105,7 +105,7 @@ func (e *endless) Read(b []byte) (int, error) {
 }
 
 func TestReadEndsSomewhere(t *testing.T) {
-	if _, err := trace.Read(&endless{encode(nil)}); err == nil || !strings.Contains(err.Error(), "larger than 256 MiB") {
+	if _, err := trace.ReadMost(&endless{encode(nil)}, 2<<20); err == nil || !strings.Contains(err.Error(), "larger than 2 MiB") {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,0 +1,4 @@
+package trace
+
+// ReadMost is Read with another limit.
+var ReadMost = read
