@@ -149,9 +149,10 @@ func (s *stage) reference(t *testing.T, c string, enc, spatial uint8) map[int64]
 func TestReplayDecodes(t *testing.T) {
 	for _, name := range allCaptures {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := load(t, name)
 			refs := map[string]map[int64]string{}
-			for seed := range uint64(3) {
+			for seed := range uint64(2) {
 				s := newStage(t, c)
 				s.run(anyScript(c, seed))
 				list := s.pictures(s.mediaOf(s.got))

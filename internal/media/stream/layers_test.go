@@ -322,7 +322,7 @@ func TestSFM6_NumbersOfTheLegWithLayers(t *testing.T) {
 // leave clear, layers change by the dependency descriptor all the same, and what
 // comes out is, byte by byte, what came in.
 func TestSFM12_SealedLayers(t *testing.T) {
-	for _, name := range []string{"av1-l3t3", "av1-l3t3-key", "vp9-l3t3-key-dd", "vp8-simulcast-dd"} {
+	for _, name := range []string{"av1-l3t3", "av1-l3t3-key", "vp9-l3t3-key-dd", "vp8-simulcast-dd", "vp8-simulcast", "vp9-l3t3"} {
 		c := load(t, name)
 		for seed := range uint64(5) {
 			open, s := newStage(t, c), newStage(t, c)
