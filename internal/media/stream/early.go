@@ -12,7 +12,7 @@ import (
 // it tells is resent without being asked for, so that a lost NACK, or a lost
 // answer, costs no round trip.
 const (
-	flights = 1024 // packets remembered; a power of two
+	flights = 512 // packets remembered; a power of two
 	// followers are how many later packets must have come before one is taken for
 	// lost and not for late (RFC 9002, section 6.1.1).
 	followers = 3
