@@ -51,7 +51,7 @@ web: ## rebuild the committed web client
 
 soak: ## long runs: churn and leaks, the delay at 60 % of a core, media on bad networks
 	cd test && SOAK=1 go test -count=1 -timeout 60m -run 'Soak|L2|L3|R3|Q12|Q15' -v ./...
-	cd test/e2e && npm ci --no-progress && SOAK=1 node --test --test-concurrency=1 --test-reporter=spec tests/moving.test.mjs tests/capacity.test.mjs tests/squeeze.test.mjs
+	cd test/e2e && npm ci --no-progress && SOAK=1 node --test --test-concurrency=1 --test-reporter=spec tests/moving.test.mjs soak/squeeze.mjs soak/capacity.mjs
 	go run ./scripts/quality
 
 clean: ## remove what was built
