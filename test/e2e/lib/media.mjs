@@ -165,8 +165,8 @@ export const arrivals = () => {
 /** Times between neighbours. */
 export const gapsBetween = (at) => at.slice(1).map((t, i) => t - at[i]);
 
-/** The q-quantile of numbers. */
-export const quantile = (list, q) => [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))];
+/** The q-quantile of numbers, by nearest rank. */
+export const quantile = (list, q) => [...list].sort((a, b) => a - b)[Math.max(0, Math.ceil(q * list.length) - 1)];
 
 /** All packets a person got so far, and those that are missing. */
 export const lossOf = (person) =>
