@@ -22,7 +22,7 @@ const (
 	// take both.
 	farAway   = 170 * time.Millisecond
 	midway    = 80 * time.Millisecond
-	copyAfter = 15 * time.Millisecond
+	copyAfter = 40 * time.Millisecond
 	copyLane  = 64
 )
 
