@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	seeds  = flag.Int("seeds", 3, "how many seeds, from 1 on")
+	seeds  = flag.Int("seeds", 2, "how many seeds, from 1 on")
 	out    = flag.String("out", "docs/quality-figures.md", "file to write")
 	traces = flag.String("traces", "docs/traces", "directory for the traces of the first seed; empty: none")
 )
