@@ -24,6 +24,19 @@ const (
 	midway    = 80 * time.Millisecond
 	copyAfter = 40 * time.Millisecond
 	copyLane  = 64
+	// copyLate is how much longer a second answer may wait for room where losses come
+	// in runs, of inRuns packets or more in the mean: what took the packet took the
+	// first answer with it more often than chance would. Elsewhere it is a luxury
+	// that must not take the room of what comes next.
+	copyLate = 100 * time.Millisecond
+	inRuns   = 1.8
+	runsOver = 128 // losses, from which on older ones count less
+	// Where feedback of so long was lost in a row, what asks again has been lost as
+	// well, and who asked waits no longer once it is told: all that left meanwhile
+	// and is blindLate old at most goes out again. A single feedback lost is no
+	// reason, since chance does not lose the request with it.
+	blindSpan = 70 * time.Millisecond
+	blindLate = 400 * time.Millisecond
 )
 
 // flight is what left under a transport-wide number.
@@ -40,7 +53,30 @@ type early struct {
 	open   [2 * followers]uint16 // told lost, but too few have followed
 	n      int
 	copies lane // second answers, due copyAfter after their time
+
+	losses, runs float64 // packets told lost, and how many of them followed none
+	running      bool    // the last was
 }
+
+// tell counts runs of losses.
+func (x *early) tell(r *bwe.Result) {
+	if r.Untold || r.Late {
+		return
+	}
+	if !r.Received {
+		x.losses++
+		if !x.running {
+			x.runs++
+		}
+		if x.losses > runsOver {
+			x.losses, x.runs = x.losses/2, x.runs/2
+		}
+	}
+	x.running = !r.Received
+}
+
+// inRuns reports whether packets are lost several in a row.
+func (x *early) inRuns() bool { return x.losses >= inRuns*x.runs && x.runs > 3 }
 
 // depart notes a media packet or an answer that left.
 func (x *early) depart(now clock.Time, tw uint16, p *Projection, seq uint16) {
@@ -77,10 +113,12 @@ func (e *Egress) told(now clock.Time, results []bwe.Result, out *graph.Batch) {
 	x.n = 0
 	after := 0
 	for i := range results {
+		x.tell(&results[i])
 		if results[i].Received {
 			after++
 		}
 	}
+	blind := e.blind(now, results)
 	for i := range results {
 		switch r := &results[i]; {
 		case r.Received:
@@ -89,12 +127,37 @@ func (e *Egress) told(now clock.Time, results []bwe.Result, out *graph.Batch) {
 				f.p = nil
 			}
 		case r.Untold:
+			if blind {
+				e.resendUntold(now, r, out)
+			}
 		case after >= followers:
 			e.resendLost(now, uint16(r.Seq), out)
 		case x.n < len(x.open):
 			x.open[x.n] = uint16(r.Seq)
 			x.n++
 		}
+	}
+}
+
+// blind reports whether several feedbacks in a row were lost before this one, on a
+// path that loses and has room.
+func (e *Egress) blind(now clock.Time, results []bwe.Result) bool {
+	var first, last clock.Time
+	for i := range results {
+		if r := &results[i]; r.Untold {
+			if first == 0 {
+				first = r.Sent
+			}
+			last = r.Sent
+		}
+	}
+	return last.Sub(first) >= blindSpan && e.cong.early.inRuns() && e.red.lossy(now) && e.cong.pace.Calm()
+}
+
+// resendUntold sends a packet again of which nobody will tell.
+func (e *Egress) resendUntold(now clock.Time, r *bwe.Result, out *graph.Batch) {
+	if now.Sub(r.Sent) <= blindLate {
+		e.resendLost(now, uint16(r.Seq), out)
 	}
 }
 
@@ -138,6 +201,9 @@ func (e *Egress) copyAgain(now clock.Time, out *graph.Batch) clock.Time {
 		w := l.ring[l.head]
 		if due := w.at.Add(copyAfter); due > now {
 			return due
+		}
+		if !e.cong.has(now) && e.cong.early.inRuns() && now.Sub(w.at) < copyAfter+copyLate {
+			return max(now+1, e.cong.pace.Next(now))
 		}
 		l.pop()
 		if e.cong.has(now) {
