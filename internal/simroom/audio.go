@@ -109,10 +109,13 @@ func splitRED(b []byte) (blocks [][]byte) {
 
 // A jitter buffer of sound holds at least earLeast, so that the copies of RFC 2198
 // and the next packet's repair find their place, and grows to what came later
-// than it waited for, up to earMost; what made it grow was heard as concealment.
+// than it waited for, up to earMost. As libwebrtc's does, it makes sound up in steps
+// of earStep until a late packet is there, and plays that then: what is heard as
+// concealment is the time by which it grew, and not the packet.
 const (
 	earLeast = 80 * time.Millisecond
 	earMost  = 2 * time.Second
+	earStep  = 10 * time.Millisecond
 )
 
 // Ear counts which 20 ms of a source could be played.
@@ -126,8 +129,15 @@ type Ear struct {
 	fec         bool
 	Packets     uint64
 	Late        int
+	waits       []wait
 	LastAt      clock.Time
 	Delays      []time.Duration // from capture to arrival, of packets themselves
+}
+
+// wait is sound that was made up until a packet came.
+type wait struct {
+	number uint32
+	took   time.Duration
 }
 
 const (
@@ -158,20 +168,32 @@ func (e *Ear) take(now clock.Time, payload []byte, red bool) {
 			e.have = map[uint32]uint8{}
 			e.first, e.firstAt = t.number, now
 		}
-		if !e.inTime(now, now.Sub(t.at), how) {
-			e.Late++
-			how = heardLate
+		if e.fec && how == heardSelf && t.number > e.first && e.have[t.number-1] == 0 {
+			e.place(now, t.number-1, t.at-clock.Time(audioEvery), heardFEC)
 		}
-		e.have[t.number] |= how
-		e.last = max(e.last, t.number)
-		if e.fec && how == heardSelf && t.number > e.first {
-			e.have[t.number-1] |= heardFEC
-		}
+		e.place(now, t.number, t.at, how)
 	}
 }
 
-// inTime tells whether what was captured some time ago can be played at its turn.
-func (e *Ear) inTime(now clock.Time, age time.Duration, how uint8) bool {
+// place notes what came for a turn.
+func (e *Ear) place(now clock.Time, number uint32, at clock.Time, how uint8) {
+	next := number > e.last // nothing behind it has been played
+	late := e.late(now, now.Sub(at), how, next)
+	switch {
+	case late == 0:
+	case next:
+		e.Late++
+		e.waits = append(e.waits, wait{number, (late + earStep - 1) / earStep * earStep})
+	default:
+		how = heardLate
+	}
+	e.have[number] |= how
+	e.last = max(e.last, number)
+}
+
+// late returns how much later something that was captured some time ago came than
+// at its turn. For what is next the buffer waits, and is deeper from then on.
+func (e *Ear) late(now clock.Time, age time.Duration, how uint8, next bool) time.Duration {
 	if e.least == 0 || age < e.least {
 		e.least = age
 	}
@@ -180,19 +202,23 @@ func (e *Ear) inTime(now clock.Time, age time.Duration, how uint8) bool {
 		e.depth = max(earLeast, e.depth-time.Duration(float64(e.depth-over)*min(1, now.Sub(e.depthAt).Seconds()/15)))
 		e.depthAt = now
 	}
-	if over <= e.depth {
-		return true
-	}
-	if how == heardSelf {
+	late := max(0, over-e.depth)
+	if next && late > 0 {
 		e.depth = min(over, earMost)
 	}
-	return false
+	return late
 }
 
-// Concealed returns the share of packets between two numbers (0: the first or
-// last heard) that had to be made up, and how many were asked about.
+// Concealed returns the share of sound between two numbers (0: the first or last
+// heard) that had to be made up, and how many packets were asked about.
 func (e *Ear) Concealed(from, to uint32) (share float64, n int) {
-	return e.without(from, to, heardSelf|heardCopy|heardFEC)
+	share, n = e.without(from, to, heardSelf|heardCopy|heardFEC)
+	for _, w := range e.waits {
+		if w.number >= from && (to == 0 || w.number <= to) {
+			share += float64(w.took) / float64(audioEvery) / float64(max(1, n))
+		}
+	}
+	return share, n
 }
 
 // Lost returns the share of which nothing came, in time or late.
