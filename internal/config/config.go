@@ -291,6 +291,9 @@ func (c *Server) Validate() []Problem {
 	return append(ps, checkData(c.Data)...)
 }
 
+// defaultTURNPorts is the default of TURNPorts.
+var defaultTURNPorts = PortRange{49160, 50159}
+
 // checkPorts finds UDP ports that are asked for twice. Addresses are not looked
 // at: who wants the same ports on two of them is rarer than who mistypes.
 func (c *Server) checkPorts(bad func(key, format string, a ...any)) {
@@ -305,7 +308,11 @@ func (c *Server) checkPorts(bad func(key, format string, a ...any)) {
 	}
 	add("rtp-ports", int(c.RTPPorts.Low), c.RTPPorts.count())
 	if !c.TURN.Off {
-		add("turn-ports", int(c.TURNPorts.Low), c.TURNPorts.count())
+		// Relays pass over ports that are taken: one in a range that nobody asked
+		// for is no mistake.
+		if c.TURNPorts != defaultTURNPorts {
+			add("turn-ports", int(c.TURNPorts.Low), c.TURNPorts.count())
+		}
 		if !c.TURN.IsZero() {
 			add("turn", int(c.TURN.Port), 1)
 		}

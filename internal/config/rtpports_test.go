@@ -1,6 +1,9 @@
 package config
 
-import "testing"
+import (
+	"reflect"
+	"testing"
+)
 
 func TestPortRange(t *testing.T) {
 	var p PortRange
@@ -39,6 +42,8 @@ func TestPortsAskedForTwice(t *testing.T) {
 		{func(c *Server) { c.TURNPorts = PortRange{20900, 21500} }, "turn-ports"},
 		{func(c *Server) { c.TURNPorts = PortRange{7000, 7800} }, "turn-ports"},
 		{func(c *Server) { c.TURN.Port = 30500 }, "turn"},
+		{func(c *Server) { c.UDP.Port, c.TURNPorts = 49500, defaultTURNPorts }, ""},
+		{func(c *Server) { c.UDP.Port, c.TURNPorts = 49500, PortRange{49160, 50160} }, "turn-ports"},
 		{func(c *Server) { c.TURN.Port = 7800 }, "turn"},
 		{func(c *Server) { c.TURN.Port, c.TURN.Off = 7800, true }, ""},
 	} {
@@ -49,5 +54,13 @@ func TestPortsAskedForTwice(t *testing.T) {
 		if got != x.key {
 			t.Errorf("%+v: %q, want %q", c, got, x.key)
 		}
+	}
+}
+
+func TestDefaultOfTURNPorts(t *testing.T) {
+	f, _ := reflect.TypeFor[Server]().FieldByName("TURNPorts")
+	var r PortRange
+	if err := r.UnmarshalText([]byte(f.Tag.Get("default"))); err != nil || r != defaultTURNPorts {
+		t.Errorf("%v, %v; want %v", r, err, defaultTURNPorts)
 	}
 }

@@ -193,15 +193,18 @@ describe("E1: end-to-end encryption in Chromium", { timeout: 600_000 }, () => {
       console.log(`    and shows ${JSON.stringify(shown)}`);
       assert.ok(!shown.some(redAndBlue), "it shows the picture");
       const frames = { video: await eve.frames("video"), audio: await eve.frames("audio") };
-      // All are SFrame behind the clear bytes of VP8; no number comes twice.
+      // All are SFrame behind the clear bytes of VP8. A repair may bring a frame to
+      // the transform again; no number comes with another frame.
       for (const [kind, list] of Object.entries(frames)) {
-        const seen = new Set();
+        const seen = new Map();
         for (const f of list) {
           const h = header(f.bytes.subarray(kind === "audio" ? 0 : f.bytes[0] & 1 ? 3 : 10));
           assert.ok(h.kid >> 20n > 0n && h.kid >> 48n === 0n && f.bytes.length >= h.size + 16, `${kind} is sealed`);
-          seen.add(`${h.kid} ${h.ctr}`);
+          const number = `${h.kid} ${h.ctr}`, bytes = Buffer.from(f.bytes).toString("base64");
+          assert.equal(seen.get(number) ?? bytes, bytes, `${kind}: a number came with two frames`);
+          seen.set(number, bytes);
         }
-        assert.equal(seen.size, list.length, `${kind}: a number came twice`);
+        assert.ok(seen.size > list.length * 0.9, `${kind}: ${seen.size} of ${list.length} are new`);
       }
       // Each sender alone, as ffmpeg would get it.
       const kids = new Map();
