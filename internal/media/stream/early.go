@@ -26,9 +26,11 @@ const (
 	copyLane  = 64
 	// copyLate is how much longer a second answer may wait for room where losses come
 	// in runs, of inRuns packets or more in the mean: what took the packet took the
-	// first answer with it more often than chance would. Elsewhere it is a luxury
-	// that must not take the room of what comes next.
+	// first answer with it more often than chance would; and where less than mild of
+	// the packets are lost. Elsewhere it is a luxury that must not take the room of
+	// what comes next.
 	copyLate = 100 * time.Millisecond
+	mild     = 0.08
 	inRuns   = 1.8
 	runsOver = 128 // losses, from which on older ones count less
 	// Where feedback of so long was lost in a row, what asks again has been lost as
@@ -54,7 +56,8 @@ type early struct {
 	n      int
 	copies lane // second answers, due copyAfter after their time
 
-	losses, runs float64 // packets told lost, and how many of them followed none
+	packets      float64 // that were told of
+	losses, runs float64 // those lost, and how many of them followed none
 	running      bool    // the last was
 }
 
@@ -63,13 +66,14 @@ func (x *early) tell(r *bwe.Result) {
 	if r.Untold || r.Late {
 		return
 	}
+	x.packets++
 	if !r.Received {
 		x.losses++
 		if !x.running {
 			x.runs++
 		}
 		if x.losses > runsOver {
-			x.losses, x.runs = x.losses/2, x.runs/2
+			x.packets, x.losses, x.runs = x.packets/2, x.losses/2, x.runs/2
 		}
 	}
 	x.running = !r.Received
@@ -77,6 +81,9 @@ func (x *early) tell(r *bwe.Result) {
 
 // inRuns reports whether packets are lost several in a row.
 func (x *early) inRuns() bool { return x.losses >= inRuns*x.runs && x.runs > 3 }
+
+// mild reports whether few packets are lost.
+func (x *early) mild() bool { return x.losses < mild*x.packets }
 
 // depart notes a media packet or an answer that left.
 func (x *early) depart(now clock.Time, tw uint16, p *Projection, seq uint16) {
@@ -202,7 +209,7 @@ func (e *Egress) copyAgain(now clock.Time, out *graph.Batch) clock.Time {
 		if due := w.at.Add(copyAfter); due > now {
 			return due
 		}
-		if !e.cong.has(now) && e.cong.early.inRuns() && now.Sub(w.at) < copyAfter+copyLate {
+		if !e.cong.has(now) && (e.cong.early.inRuns() || e.cong.early.mild()) && now.Sub(w.at) < copyAfter+copyLate {
 			return max(now+1, e.cong.pace.Next(now))
 		}
 		l.pop()

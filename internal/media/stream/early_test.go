@@ -37,6 +37,18 @@ func TestQ8_RunsOfLossesAreTold(t *testing.T) {
 			t.Errorf("%s: %v", c.pattern, !c.runs)
 		}
 	}
+	var few, many early
+	for range 20 {
+		for _, r := range fates(1, "...x..................") {
+			few.tell(&r)
+		}
+		for _, r := range fates(1, "...x....") {
+			many.tell(&r)
+		}
+	}
+	if !few.mild() || many.mild() {
+		t.Error("5 % are not mild, or 12 % are")
+	}
 	var x early
 	for _, r := range fates(1, "...xxx...") {
 		x.tell(&r)

@@ -36,10 +36,11 @@ const (
 	// but rarely.
 	doubts = 4
 	// From a share of futile on of requests without an answer in a round trip, by
-	// loss of the request or of the answer, requests are repeated after half of one:
-	// senders answer at most one in a round trip, so it costs little, and a lost
-	// request costs half the time.
+	// loss of the request or of the answer, requests are repeated after a third of
+	// one: senders answer at most one in a round trip, so it costs little, and a lost
+	// request costs a third of the time.
 	futile     = 0.03
+	futileRate = 3
 	futileOver = 64 // answers that the share is taken over
 )
 
@@ -169,7 +170,7 @@ func (n *Nacker) retry(rtt time.Duration) time.Duration {
 	}
 	base += max(2*n.spread, base/16)
 	if n.failed > futile {
-		base /= 2
+		base /= futileRate
 	}
 	return max(base, minRetry)
 }
