@@ -46,7 +46,10 @@ var unreached = map[string]float64{
 	// Where losses come in runs, feedback is lost in runs, too: a receiver that sends
 	// nothing else is not heard for 300 ms a few times, and what it lost is late.
 	"TestQ8_Bursts/receivers: video repaired in 400 ms, %": 98,
-	"TestQ1_Steps: down at 0.6, s after the step":                 2,
+	"TestQ1_Steps: down at 0.6, s after the step":          2,
+	// Of a fifth lost, a third answer comes too late, and a queue of a failed climb makes
+	// the second late.
+	"TestQ7_TwentyPercent/receivers: video repaired in 400 ms, %": 92,
 	// The loss and the delay of a climb that fails are seen one after the other.
 	"TestQ7_TwentyPercent/receivers: dips > 100 kbit/s in any 500 ms": 4,
 }
