@@ -39,6 +39,12 @@ const (
 	// reason, since chance does not lose the request with it.
 	blindSpan = 70 * time.Millisecond
 	blindLate = 400 * time.Millisecond
+	// A receiver that has told nothing for silentFor beyond the round trip does so no
+	// sooner than its next feedback, which may come when nobody waits any more. What
+	// left until then goes out again, up to silentMost after its last word: that of
+	// a path that is gone altogether is not to be doubled.
+	silentFor  = 120 * time.Millisecond
+	silentMost = 400 * time.Millisecond
 )
 
 // flight is what left under a transport-wide number.
@@ -56,9 +62,10 @@ type early struct {
 	n      int
 	copies lane // second answers, due copyAfter after their time
 
-	packets      float64 // that were told of
-	losses, runs float64 // those lost, and how many of them followed none
-	running      bool    // the last was
+	heard        clock.Time // last feedback
+	packets      float64    // that were told of
+	losses, runs float64    // those lost, and how many of them followed none
+	running      bool       // the last was
 }
 
 // tell counts runs of losses.
@@ -80,7 +87,7 @@ func (x *early) tell(r *bwe.Result) {
 }
 
 // inRuns reports whether packets are lost several in a row.
-func (x *early) inRuns() bool { return x.losses >= inRuns*x.runs && x.runs > 3 }
+func (x *early) inRuns() bool { return x.losses >= inRuns*x.runs && x.runs > 8 }
 
 // mild reports whether few packets are lost.
 func (x *early) mild() bool { return x.losses < mild*x.packets }
@@ -117,7 +124,10 @@ func (e *Egress) told(now clock.Time, results []bwe.Result, out *graph.Batch) {
 		}
 		e.resendLost(now, tw, out)
 	}
-	x.n = 0
+	x.n, x.heard = 0, now
+	if x.inRuns() {
+		e.wake(now.Add(silentFor))
+	}
 	after := 0
 	for i := range results {
 		x.tell(&results[i])
@@ -159,6 +169,27 @@ func (e *Egress) blind(now clock.Time, results []bwe.Result) bool {
 		}
 	}
 	return last.Sub(first) >= blindSpan && e.cong.early.inRuns() && e.red.lossy(now) && e.cong.pace.Calm()
+}
+
+// silence sends again what left unanswered while no feedback comes, on a path that
+// loses in runs and has room. It returns when it wants to look again.
+func (e *Egress) silence(now clock.Time, out *graph.Batch) clock.Time {
+	x := &e.cong.early
+	if x.heard == 0 || !x.inRuns() || now.Sub(x.heard) > silentMost {
+		return 0
+	}
+	if due := x.heard.Add(silentFor); now < due {
+		return due
+	}
+	if !e.red.lossy(now) || !e.cong.pace.Calm() {
+		return 0
+	}
+	for i := range x.ring {
+		if f := &x.ring[i]; f.p != nil && now.Sub(f.at) >= e.least+silentFor/2 && now.Sub(f.at) <= blindLate {
+			e.resendLost(now, f.tw, out)
+		}
+	}
+	return now.Add(silentFor / 6)
 }
 
 // resendUntold sends a packet again of which nobody will tell.

@@ -48,6 +48,7 @@ func (e *Egress) Tick(now clock.Time, out *graph.Batch) clock.Time {
 	}
 	if !c.probing {
 		next = clock.Earliest(next, e.release(now, out))
+		next = clock.Earliest(next, e.silence(now, out))
 		next = clock.Earliest(next, e.copyAgain(now, out))
 	}
 	return clock.Earliest(next, e.relieve(now))
