@@ -19,10 +19,11 @@ const (
 	// A receiver waits some 400 ms for what is missing: from farAway on there is no
 	// time for a second answer, from midway on for a third. Where a path loses, the
 	// last answer but one goes out twice then, so far apart that a burst does not
-	// take both.
+	// take both, and no further, since it waits for room as well.
 	farAway   = 170 * time.Millisecond
 	midway    = 80 * time.Millisecond
-	copyAfter = 40 * time.Millisecond
+	copyAfter = 20 * time.Millisecond
+	copyRuns  = 40 * time.Millisecond // where losses come in runs
 	copyLane  = 64
 	// copyLate is how much longer a second answer may wait for room where losses come
 	// in runs, of inRuns packets or more in the mean: what took the packet took the
@@ -60,7 +61,7 @@ type early struct {
 	ring   []flight
 	open   [2 * followers]uint16 // told lost, but too few have followed
 	n      int
-	copies lane // second answers, due copyAfter after their time
+	copies lane // second answers, due some time after the first
 
 	heard        clock.Time // last feedback
 	packets      float64    // that were told of
@@ -88,6 +89,14 @@ func (x *early) tell(r *bwe.Result) {
 
 // inRuns reports whether packets are lost several in a row.
 func (x *early) inRuns() bool { return x.losses >= inRuns*x.runs && x.runs > 8 }
+
+// apart is how far a second answer stands from the first.
+func (x *early) apart() time.Duration {
+	if x.inRuns() {
+		return copyRuns
+	}
+	return copyAfter
+}
 
 // mild reports whether few packets are lost.
 func (x *early) mild() bool { return x.losses < mild*x.packets }
@@ -228,7 +237,7 @@ func (e *Egress) copyLater(now clock.Time, p *Projection, num int64, second bool
 		return
 	}
 	if c.early.copies.push(waiting{p: p, num: num, at: now}, copyLane) {
-		e.wake(now.Add(copyAfter))
+		e.wake(now.Add(c.early.apart()))
 	}
 }
 
@@ -237,10 +246,10 @@ func (e *Egress) copyAgain(now clock.Time, out *graph.Batch) clock.Time {
 	l := &e.cong.early.copies
 	for l.n > 0 {
 		w := l.ring[l.head]
-		if due := w.at.Add(copyAfter); due > now {
+		if due := w.at.Add(e.cong.early.apart()); due > now {
 			return due
 		}
-		if !e.cong.has(now) && (e.cong.early.inRuns() || e.cong.early.mild()) && now.Sub(w.at) < copyAfter+copyLate {
+		if !e.cong.has(now) && (e.cong.early.inRuns() || e.cong.early.mild()) && now.Sub(w.at) < copyRuns+copyLate {
 			return max(now+1, e.cong.pace.Next(now))
 		}
 		l.pop()
