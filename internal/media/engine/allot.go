@@ -121,7 +121,7 @@ func (e *Engine) allot(now clock.Time, l *leg, out *Out) {
 		}
 		w.subs[i].proj.Aim(now, q)
 	}
-	l.egress.SetWanted(wanted + wanted/10) // rising asks for a margin, so that must be looked for, too
+	l.egress.SetWanted(wanted + wanted/2) // rising asks for a margin, and a key frame swells what is measured: so much room must be looked for, too
 	clear(w.subs)
 	clear(w.demands)
 }
@@ -166,12 +166,17 @@ type ladder struct {
 // burst of feedback.
 const sameLook = 50 * time.Millisecond
 
+// swellOver is how fast a measured rate that grows is believed: a key frame swells
+// it for about a second, and is no reason to step down, which would cost two more.
+const swellOver = 2 * time.Second
+
 // rungs returns the track's ladder.
 func (t *track) rungs(now clock.Time) []alloc.Rung {
 	y := &t.ladder
 	if y.at != 0 && now.Sub(y.at) < sameLook {
 		return y.rungs
 	}
+	since := min(now.Sub(y.at), swellOver)
 	y.at = now
 	y.rungs, y.prev = y.prev[:0], y.rungs
 	y.found = t.src.Rungs(now, y.found[:0])
@@ -180,8 +185,10 @@ func (t *track) rungs(now clock.Time) []alloc.Rung {
 		n := alloc.Rung{Level: level(r.Quality), Rate: r.Rate, Width: r.Width, Height: r.Height, FPS: r.FPS}
 		if n.Rate == 0 {
 			n.Rate = t.guess(r)
-		} else if was := y.before(n.Level); was != 0 {
-			n.Rate = (2*was + n.Rate) / 3 // a key frame is no reason to step down
+		} else if was := y.before(n.Level); was > n.Rate {
+			n.Rate = (2*was + n.Rate) / 3
+		} else if was != 0 {
+			n.Rate = was + (n.Rate-was)*uint64(since/time.Millisecond)/uint64(swellOver/time.Millisecond)
 		}
 		if k := r.Encoding; k >= 0 && int(k) < len(y.size) {
 			y.size[k].width, y.size[k].height = max(r.Width, 1), r.Height
