@@ -66,8 +66,10 @@ const (
 	thinRate  = 150_000 // bit/s: sound and a thumbnail
 	ampleRate = 400_000
 	pathsMax  = 64 // looked at in a round; the others have their turn
-	thinFor   = 5 * time.Second
-	ampleFor  = 10 * time.Second
+	// thinFor is two probes of the media side and more: a machine that comes late to
+	// its packets for a moment looks like a thin path until one of them came back.
+	thinFor  = 12 * time.Second
+	ampleFor = 10 * time.Second
 )
 
 // paths watches what the legs of a room can take. Belongs to the loop.

@@ -25,6 +25,10 @@ type splits struct {
 	subs    []*subscription // whose demands they are
 }
 
+// mixedLook is the room that is looked for, in bit/s, on a leg that is sent a mix.
+// Who is sent one because its path was thin gets all again when there is more.
+const mixedLook = 600_000
+
 // review is how often budgets are looked at without a cause: rates drift, and
 // what was held back may rise.
 const review = 250 * time.Millisecond
@@ -96,6 +100,7 @@ func (e *Engine) reallot(now clock.Time, l *leg, out *Out) {
 func (e *Engine) allot(now clock.Time, l *leg, out *Out) {
 	w := &e.splits
 	w.demands, w.subs = w.demands[:0], w.subs[:0]
+	look := uint64(0)
 	for _, s := range l.subs {
 		p := s.proj
 		t := e.showing(s)
@@ -106,6 +111,9 @@ func (e *Engine) allot(now clock.Time, l *leg, out *Out) {
 		d := &s.demand
 		d.Class, d.Priority, d.Width, d.Height = classOf(l, t, &s.cfg.Sub), s.cfg.Sub.Priority, p.Width, s.cfg.Sub.Height
 		d.Cap, d.Keep, d.Ladder = p.Limit, t.cfg.Track.Mixed, t.rungs(now)
+		if d.Keep {
+			look = mixedLook
+		}
 		w.demands, w.subs = append(w.demands, d), append(w.subs, s)
 	}
 	b := l.budget()
@@ -121,7 +129,8 @@ func (e *Engine) allot(now clock.Time, l *leg, out *Out) {
 		}
 		w.subs[i].proj.Aim(now, q)
 	}
-	l.egress.SetWanted(wanted + wanted/2) // rising asks for a margin, and a key frame swells what is measured: so much room must be looked for, too
+	// Rising asks for a margin, and a key frame swells what is measured: so much room must be looked for, too.
+	l.egress.SetWanted(max(wanted+wanted/2, look))
 	clear(w.subs)
 	clear(w.demands)
 }

@@ -1,5 +1,7 @@
 package layer
 
+import "parley/internal/base/bitio"
+
 // Bounds of a structure (AV1 RTP payload, appendix A.8.3): template ids have six
 // bits, decode targets five.
 const (
@@ -101,7 +103,7 @@ type head struct {
 // malformed, or its structure is not known (yet).
 func (d *Dependency) Read(b []byte) (Info, bool) {
 	var h head
-	r := bits{b: b}
+	r := read(b)
 	if len(b) < mandatory || len(b) > 255 || !d.head(&r, &h) || !d.ok {
 		return Info{}, false
 	}
@@ -136,13 +138,13 @@ func (d *Dependency) mark(i *Info, h *head) {
 
 // head reads all before the frame's definition and takes over a structure.
 func (d *Dependency) head(r *bits, h *head) bool {
-	h.start, h.end, h.id, h.frame = r.flag(), r.flag(), uint8(r.u(6)), uint16(r.u(16))
-	h.after = r.at
-	if len(r.b) == mandatory {
+	h.start, h.end, h.id, h.frame = r.Flag(), r.Flag(), uint8(r.U(6)), uint16(r.U(16))
+	h.after = r.At
+	if len(r.B) == mandatory {
 		return true
 	}
-	h.structure, h.active = r.flag(), r.flag()
-	h.dtis, h.fdiffs, h.chains = r.flag(), r.flag(), r.flag()
+	h.structure, h.active = r.Flag(), r.Flag()
+	h.dtis, h.fdiffs, h.chains = r.Flag(), r.Flag(), r.Flag()
 	if h.structure {
 		next := Dependency{born: h.frame}
 		if !next.structure(r) {
@@ -154,12 +156,12 @@ func (d *Dependency) head(r *bits, h *head) bool {
 		next.Late = d.Late
 		*d = next
 	}
-	h.at = r.at
+	h.at = r.At
 	if h.active {
-		h.targets = r.u(int(d.targets))
+		h.targets = r.U(int(d.targets))
 	}
-	h.after = r.at
-	return !r.over
+	h.after = r.At
+	return !r.Over
 }
 
 // define finds out what the frame is: its template, with what is its own
@@ -173,13 +175,13 @@ func (d *Dependency) define(r *bits, h *head, i *Info) bool {
 	if h.dtis {
 		t.present, t.sw = 0, 0
 		for k := range d.targets {
-			t.indicate(k, r.u(2))
+			t.indicate(k, r.U(2))
 		}
 	}
 	if h.fdiffs {
 		t.refs, t.far = 0, false
-		for size := r.u(2); size != 0 && !r.over; size = r.u(2) {
-			t.need(r.u(4*int(size)) + 1)
+		for size := r.U(2); size != 0 && !r.Over; size = r.U(2) {
+			t.need(r.U(4*int(size)) + 1)
 		}
 	}
 	i.Spatial, i.Temporal = t.s, t.t
@@ -187,40 +189,40 @@ func (d *Dependency) define(r *bits, h *head, i *Info) bool {
 	if !t.far {
 		i.Flags |= Exact
 	}
-	return !r.over
+	return !r.Over
 }
 
 // structure reads a template dependency structure (appendix A.8.2).
 func (d *Dependency) structure(r *bits) bool {
-	d.offset = uint8(r.u(6))
-	d.targets = uint8(r.u(5)) + 1
+	d.offset = uint8(r.U(6))
+	d.targets = uint8(r.U(5)) + 1
 	d.active = allPoints >> (maxTargets - d.targets)
 	if !d.layers(r) {
 		return false
 	}
 	for i := range d.templates {
 		for k := range d.targets {
-			d.list[i].indicate(k, r.u(2))
+			d.list[i].indicate(k, r.U(2))
 		}
 	}
 	for i := range d.templates {
-		for r.flag() && !r.over {
-			d.list[i].need(r.u(4) + 1)
+		for r.Flag() && !r.Over {
+			d.list[i].need(r.U(4) + 1)
 		}
 	}
 	if d.chains = uint8(r.ns(uint32(d.targets) + 1)); d.chains > 0 {
 		for range d.targets {
 			r.ns(uint32(d.chains))
 		}
-		r.at += 4 * int(d.templates) * int(d.chains)
+		r.At += 4 * int(d.templates) * int(d.chains)
 	}
 	d.place()
-	if r.flag() {
+	if r.Flag() {
 		for s := range d.list[d.templates-1].s + 1 {
-			d.Width[s], d.Height[s] = plusOne(r.u(16)), plusOne(r.u(16))
+			d.Width[s], d.Height[s] = plusOne(r.U(16)), plusOne(r.U(16))
 		}
 	}
-	d.ok = !r.over && r.at <= 8*len(r.b)
+	d.ok = !r.Over && r.At <= 8*len(r.B)
 	return d.ok
 }
 
@@ -232,15 +234,15 @@ func (d *Dependency) layers(r *bits) bool {
 	for {
 		d.list[d.templates].s, d.list[d.templates].t = s, t
 		d.templates++
-		switch r.u(2) {
+		switch r.U(2) {
 		case 1:
 			t++
 		case 2:
 			s, t = s+1, 0
 		case 3:
-			return !r.over
+			return !r.Over
 		}
-		if r.over || d.templates == maxTemplates || s == MaxSpatial || t == MaxTemporal {
+		if r.Over || d.templates == maxTemplates || s == MaxSpatial || t == MaxTemporal {
 			return false
 		}
 	}
@@ -269,7 +271,7 @@ func (d *Dependency) Restrict(dst, b []byte, s, t int8) int {
 		return 0
 	}
 	var own Dependency
-	x, r, h := d, bits{b: b}, head{}
+	x, r, h := d, read(b), head{}
 	if len(b) > mandatory && b[3]&0x80 != 0 {
 		x = &own
 	} else {
@@ -300,10 +302,10 @@ func (d *Dependency) Restrict(dst, b []byte, s, t int8) int {
 	clear(dst[:size])
 	copyBits(dst, b, 0, min(h.at, 8*len(b)), 0)
 	dst[3] |= 0x40
-	w := put{b: dst[:size], at: h.at}
-	w.u(int(x.targets), mask)
+	w := bitio.Writer{B: dst[:size], At: h.at}
+	w.U(int(x.targets), mask)
 	if len(b) > mandatory {
-		copyBits(dst, b, h.after, 8*len(b), w.at)
+		copyBits(dst, b, h.after, 8*len(b), w.At)
 	}
 	return size
 }

@@ -1,5 +1,7 @@
 package payload
 
+import "parley/internal/media/layer"
+
 // joiner undoes the packetisation of one picture.
 type joiner struct {
 	codec   Codec
@@ -47,73 +49,18 @@ func (j *joiner) addVP8(b []byte) bool {
 }
 
 func (j *joiner) addVP9(b []byte) bool {
-	n, ok := vp9Descriptor(b)
-	if !ok {
+	var d layer.VP9
+	if !layer.ParseVP9(b, &d) {
 		return false
 	}
-	const begin = 0x08
 	if !j.begun {
-		if b[0]&begin == 0 {
+		if !d.Has(layer.Start) {
 			return false
 		}
-		j.begun, j.key = true, vp9Keyframe(b)
+		j.begun, j.key = true, d.Has(layer.Key)
 	}
-	j.out = append(j.out, b[n:]...)
+	j.out = append(j.out, b[d.Len:]...)
 	return true
-}
-
-// vp9Descriptor returns the length of the payload descriptor (RFC 9628, section 4.2).
-func vp9Descriptor(b []byte) (int, bool) {
-	var d Picture
-	if !d.parseVP9(b) {
-		return 0, false
-	}
-	n := int(d.Len)
-	const p, f, v = 0x40, 0x10, 0x02
-	if b[0]&f != 0 && b[0]&p != 0 { // flexible mode: up to three P_DIFF
-		for i := 0; ; i++ {
-			if n >= len(b) || i == 3 {
-				return 0, false
-			}
-			n++
-			if b[n-1]&1 == 0 {
-				break
-			}
-		}
-	}
-	if b[0]&v != 0 {
-		var ok bool
-		if n, ok = vp9Structure(b, n); !ok {
-			return 0, false
-		}
-	}
-	return n, n < len(b)
-}
-
-// vp9Structure steps over the scalability structure (RFC 9628, section 4.2.1).
-func vp9Structure(b []byte, n int) (int, bool) {
-	if n >= len(b) {
-		return 0, false
-	}
-	ss := b[n]
-	n++
-	if ss&0x10 != 0 {
-		n += 4 * (int(ss>>5) + 1)
-	}
-	if ss&0x08 != 0 {
-		if n >= len(b) {
-			return 0, false
-		}
-		groups := int(b[n])
-		n++
-		for ; groups > 0; groups-- {
-			if n >= len(b) {
-				return 0, false
-			}
-			n += 1 + int(b[n]>>2&3)
-		}
-	}
-	return n, n < len(b)
 }
 
 var startCode = []byte{0, 0, 0, 1}

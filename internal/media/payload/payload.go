@@ -5,6 +5,8 @@
 // again ([Splitter]). It decodes nothing. Untrusted bytes; every index is checked.
 package payload
 
+import "parley/internal/media/layer"
+
 // Codec is a payload format the package can look into.
 type Codec uint8
 
@@ -53,27 +55,8 @@ func Keyframe(c Codec, b []byte) bool {
 // vp9Keyframe: not inter-picture predicted, start of frame, lowest spatial
 // layer (RFC 9628, section 4.2).
 func vp9Keyframe(b []byte) bool {
-	if len(b) < 1 {
-		return false
-	}
-	const i, p, l, f, start = 0x80, 0x40, 0x20, 0x10, 0x08
-	if b[0]&p != 0 || b[0]&start == 0 {
-		return false
-	}
-	if b[0]&l == 0 {
-		return true
-	}
-	off := 1
-	if b[0]&i != 0 {
-		if len(b) < 2 {
-			return false
-		}
-		off++
-		if b[1]&0x80 != 0 {
-			off++
-		}
-	}
-	return off < len(b) && b[off]>>1&7 == 0 // SID
+	var d layer.VP9
+	return layer.ParseVP9(b, &d) && d.Has(layer.Key)
 }
 
 // H.264 NAL unit types (RFC 6184, section 5.2).

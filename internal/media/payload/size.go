@@ -1,5 +1,10 @@
 package payload
 
+import (
+	"parley/internal/base/bitio"
+	"parley/internal/media/layer"
+)
+
 // Size is what a coded picture claims about itself before anything is decoded.
 type Size struct {
 	Width, Height int
@@ -36,8 +41,9 @@ func KeySize(c Codec, b []byte) (Size, bool) {
 			s, ok = vp8Size(b[d.Len:])
 		}
 	case VP9:
-		if n, is := vp9Descriptor(b); is {
-			s, ok = vp9Frame(b[n:])
+		var d layer.VP9
+		if layer.ParseVP9(b, &d) {
+			s, ok = vp9Frame(b[d.Len:])
 		}
 	case H264:
 		if len(b) < 2 {
@@ -80,35 +86,19 @@ func vp8Size(b []byte) (Size, bool) {
 	return Size{Width: w, Height: h}, w > 0 && h > 0
 }
 
-// bits reads a header bit by bit; past the end it returns zeros and sets over.
-type bits struct {
-	b    []byte
-	at   int
-	over bool
-}
+// bits reads a header bit by bit.
+type bits struct{ bitio.Reader }
 
-func (r *bits) u(n int) int {
-	v := 0
-	for ; n > 0; n-- {
-		v <<= 1
-		if r.at>>3 >= len(r.b) {
-			r.over = true
-			continue
-		}
-		v |= int(r.b[r.at>>3]>>(7-r.at&7)) & 1
-		r.at++
-	}
-	return v
-}
+func read(b []byte) bits { return bits{bitio.Reader{B: b}} }
 
-func (r *bits) flag() bool { return r.u(1) == 1 }
+func (r *bits) u(n int) int { return int(r.U(n)) }
 
 // ue reads an Exp-Golomb number (H.264, section 9.1).
 func (r *bits) ue() int {
 	zeros := 0
-	for !r.flag() {
-		if zeros++; zeros > 24 || r.over {
-			r.over = true
+	for !r.Flag() {
+		if zeros++; zeros > 24 || r.Over {
+			r.Over = true
 			return 0
 		}
 	}
@@ -173,7 +163,7 @@ func vp9Frames(b []byte) (frames [][]byte, ok bool) {
 
 // vp9Frame reads the uncompressed header (VP9 bitstream, section 6.2).
 func vp9Frame(b []byte) (Size, bool) {
-	r := bits{b: b}
+	r := read(b)
 	if r.u(2) != 2 {
 		return Size{}, false
 	}
@@ -181,16 +171,16 @@ func vp9Frame(b []byte) (Size, bool) {
 	if profile != 0 {
 		return Size{Odd: true}, true
 	}
-	if r.flag() { // show_existing_frame
-		return Size{}, !r.over
+	if r.Flag() { // show_existing_frame
+		return Size{}, !r.Over
 	}
-	inter, show, resilient := r.flag(), r.flag(), r.flag()
+	inter, show, resilient := r.Flag(), r.Flag(), r.Flag()
 	if !inter {
 		return vp9Key(&r)
 	}
 	intraOnly := false
 	if !show {
-		intraOnly = r.flag()
+		intraOnly = r.Flag()
 	}
 	if !resilient {
 		r.u(2)
@@ -199,15 +189,15 @@ func vp9Frame(b []byte) (Size, bool) {
 		sync := r.u(24) == vp9Sync
 		r.u(8)
 		s := vp9FrameSize(&r)
-		return s, sync && !r.over
+		return s, sync && !r.Over
 	}
 	r.u(8 + 3*4)
 	for range 3 {
-		if r.flag() { // the size of a reference
-			return Size{}, !r.over
+		if r.Flag() { // the size of a reference
+			return Size{}, !r.Over
 		}
 	}
-	return vp9FrameSize(&r), !r.over
+	return vp9FrameSize(&r), !r.Over
 }
 
 const vp9Sync = 0x498342
@@ -219,7 +209,7 @@ func vp9Key(r *bits) (Size, bool) {
 		return Size{Odd: true}, true
 	}
 	r.u(1)
-	return vp9FrameSize(r), sync && !r.over
+	return vp9FrameSize(r), sync && !r.Over
 }
 
 func vp9FrameSize(r *bits) Size {
@@ -253,29 +243,29 @@ func av1Size(b []byte) (Size, bool) {
 // specification, section 5.5.1). Streams with timing information, which
 // conferencing encoders do not write, are refused.
 func av1Sequence(b []byte) (Size, bool) {
-	r := bits{b: b}
+	r := read(b)
 	if r.u(3) != 0 {
 		return Size{Odd: true}, true
 	}
 	r.u(1)
-	if r.flag() { // reduced_still_picture_header
+	if r.Flag() { // reduced_still_picture_header
 		r.u(5)
 	} else {
-		if r.flag() {
+		if r.Flag() {
 			return Size{}, false
 		}
-		delay := r.flag()
+		delay := r.Flag()
 		for range r.u(5) + 1 {
 			r.u(12)
 			if r.u(5) > 7 {
 				r.u(1)
 			}
-			if delay && r.flag() {
+			if delay && r.Flag() {
 				r.u(4)
 			}
 		}
 	}
 	wb, hb := r.u(4)+1, r.u(4)+1
 	w := r.u(wb) + 1
-	return Size{Width: w, Height: r.u(hb) + 1}, !r.over
+	return Size{Width: w, Height: r.u(hb) + 1}, !r.Over
 }

@@ -51,7 +51,7 @@ func spsSize(b []byte) (Size, bool) {
 	if len(b) > len(plain) {
 		return Size{}, false // no encoder of this world; scaling lists fill less
 	}
-	r := bits{b: unescape(plain[:0], b)}
+	r := read(unescape(plain[:0], b))
 	profile := r.u(8)
 	r.u(16)
 	if r.ue() > 31 {
@@ -62,11 +62,11 @@ func spsSize(b []byte) (Size, bool) {
 	case 100, 110, 122, 244, 44, 83, 86, 118, 128:
 		odd = r.ue() != 1                    // chroma_format_idc
 		odd = r.ue() != 0 || odd             // luma depth above 8 bit
-		odd = r.ue() != 0 || r.flag() || odd // chroma depth, lossless
+		odd = r.ue() != 0 || r.Flag() || odd // chroma depth, lossless
 		if odd {
-			return Size{Odd: true}, !r.over
+			return Size{Odd: true}, !r.Over
 		}
-		if r.flag() {
+		if r.Flag() {
 			scalingLists(&r)
 		}
 	}
@@ -78,26 +78,26 @@ func spsSize(b []byte) (Size, bool) {
 		r.u(1)
 		r.se()
 		r.se()
-		for n := r.ue(); n > 0 && !r.over; n-- {
+		for n := r.ue(); n > 0 && !r.Over; n-- {
 			r.se()
 		}
 	}
 	refs := r.ue()
 	r.u(1)
 	w, h := r.ue()+1, r.ue()+1
-	if !r.flag() {
+	if !r.Flag() {
 		h *= 2 // fields
 	}
-	if r.over || refs > 16 || w > 1<<12 || h > 1<<12 {
+	if r.Over || refs > 16 || w > 1<<12 || h > 1<<12 {
 		// Above 65,536 pixels no level exists; do not multiply further.
-		return Size{Width: 1 << 16, Height: 1 << 16}, !r.over && refs <= 16
+		return Size{Width: 1 << 16, Height: 1 << 16}, !r.Over && refs <= 16
 	}
 	return Size{Width: 16 * w, Height: 16 * h}, true
 }
 
 func scalingLists(r *bits) {
 	for i := range 8 {
-		if !r.flag() {
+		if !r.Flag() {
 			continue
 		}
 		size := 16
@@ -105,7 +105,7 @@ func scalingLists(r *bits) {
 			size = 64
 		}
 		last, next := 8, 8
-		for k := 0; k < size && !r.over; k++ {
+		for k := 0; k < size && !r.Over; k++ {
 			if next != 0 {
 				next = (last + r.se() + 256) & 255
 			}

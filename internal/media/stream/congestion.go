@@ -81,7 +81,7 @@ type congestion struct {
 	lastSent clock.Time
 	ticking  bool
 	statuses int
-	repairs  meter // retransmissions and padding
+	repairs  meter // retransmissions asked for, and parity
 }
 
 // Configure tells what the receiver will tell; a leg whose receiver tells

@@ -134,7 +134,6 @@ func (p *Projection) pad(now clock.Time, size int, out *graph.Batch) {
 	e.Packets++
 	e.Octets += uint64(n)
 	e.sent(now, f.SSRC, f.Seq, n, tw)
-	e.cong.repairs.octets += uint64(n)
 }
 
 // rtxType is a format of retransmissions the receiver knows, that of what was sent

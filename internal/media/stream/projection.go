@@ -480,7 +480,7 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 			}
 			c.early.depart(now, e.twSeq, p, seq)
 		}
-		if osn >= 0 {
+		if osn >= 0 && c.cluster == 0 { // nor is it anything that media must make room for
 			c.repairs.octets += uint64(whole)
 		}
 	}

@@ -66,15 +66,14 @@ function agree(...people) {
   }, "all have the same safety number");
 }
 
-/** What ffmpeg makes of frames: pictures, errors, and the mean colour of the left and right halves of the last. */
+/** What ffmpeg makes of frames: pictures, how many are red and blue, errors, and the mean colour of the left and right halves of the last. */
 function decode(dir, name, frames) {
   const file = join(dir, `${name}.ivf`);
   writeFileSync(file, ivf(frames, 640, 360));
-  const run = spawnSync("ffmpeg", ["-v", "error", "-i", file, "-vf", "format=rgb24,scale=2:1:flags=area", "-f", "rawvideo", "-"], { encoding: "buffer", maxBuffer: 1 << 26 });
+  const run = spawnSync("ffmpeg", ["-v", "error", "-i", file, "-fps_mode", "passthrough", "-vf", "format=rgb24,scale=2:1:flags=area", "-f", "rawvideo", "-"], { encoding: "buffer", maxBuffer: 1 << 26 });
   const errors = String(run.stderr).split("\n").filter(Boolean).length;
-  const pictures = Math.floor(run.stdout.length / 6);
-  const last = pictures ? [...run.stdout.subarray(6 * (pictures - 1))] : null;
-  return { frames: frames.length, pictures, errors, last };
+  const pictures = Array.from({ length: Math.floor(run.stdout.length / 6) }, (_, i) => [...run.stdout.subarray(6 * i, 6 * i + 6)]);
+  return { frames: frames.length, pictures: pictures.length, errors, shown: pictures.filter(redAndBlue).length, last: pictures.at(-1) };
 }
 
 /** KID and CTR of an SFrame header (RFC 9605, section 4.3); null: none. */
@@ -215,8 +214,9 @@ describe("E1: end-to-end encryption in Chromium", { timeout: 600_000 }, () => {
       for (const [, list] of kids) {
         const d = decode(dir, "sealed", list);
         console.log(`    ffmpeg, sealed: ${JSON.stringify(d)}`);
-        assert.ok(d.errors > 0 && d.pictures < d.frames / 2, "ffmpeg fails on the payload");
-        assert.ok(!d.last || !redAndBlue(d.last), "the picture is in it");
+        // What it makes of noise is noise, and however much it makes of it, none is the picture.
+        assert.ok(d.errors > 0, "ffmpeg fails on the payload");
+        assert.equal(d.shown, 0, "the picture is in it");
       }
       // The others do not take it for a member: no key is told to it, and people see that.
       await waitFor(async () => (await ana.people()).some((p) => p.name === "Outsider"), "it is in the roster");
@@ -239,7 +239,7 @@ describe("E1: end-to-end encryption in Chromium", { timeout: 600_000 }, () => {
     const d = decode(dir, "open", await eve.frames("video"));
     console.log(`    ffmpeg, open: ${JSON.stringify(d)}`);
     assert.equal(d.errors, 0);
-    assert.ok(d.pictures > 50 && redAndBlue(d.last), "ffmpeg sees red and blue");
+    assert.ok(d.pictures > 50 && d.shown === d.pictures, "ffmpeg sees red and blue");
     assert.ok((await eve.pictures()).some(redAndBlue), "and so does the browser");
     await eve.close();
     await open.close();
