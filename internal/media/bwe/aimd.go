@@ -92,6 +92,7 @@ type input struct {
 	limited    bool // by the application: what arrives says nothing of the path
 	wanted     Rate // what could be used; growth ends a little above
 	queue, rtt time.Duration
+	sent       clock.Time // when the last packet left that arrived
 }
 
 func (a *aimd) update(now clock.Time, in input) {
@@ -161,8 +162,10 @@ func (a *aimd) arriving(now clock.Time, in input) Rate {
 
 func (a *aimd) decrease(now clock.Time, in input) {
 	proven := a.arriving(now, in)
-	wait := min(cutEvery, max(10*time.Millisecond, in.rtt))
-	if !a.cutAt.IsZero() && now.Sub(a.cutAt) < wait && (proven == 0 || proven > a.rate/2) {
+	// What left before the last cut tells nothing of it, unless the path fell to half
+	// or the queue is long: in another's queue it would be told of too late.
+	early := now.Sub(a.cutAt) < min(cutEvery, max(10*time.Millisecond, in.rtt)) || in.sent < a.cutAt.Add(detectorTime) && in.queue < fullQueue
+	if !a.cutAt.IsZero() && early && (proven == 0 || proven > a.rate/2) {
 		return
 	}
 	next := Rate(cut * float64(proven))

@@ -34,7 +34,10 @@ const (
 	fullEvery = time.Second
 	fullQueue = 100 * time.Millisecond
 	fullLoss  = 0.02
-	baseSpan  = 10 * time.Second // how long a least one-way delay is believed, at least
+	// oneCut is how long after a cut for delay none is made for loss: it may be that
+	// of the queue.
+	oneCut   = 500 * time.Millisecond
+	baseSpan = 10 * time.Second // how long a least one-way delay is believed, at least
 )
 
 // inWake marks packets that stood behind a probe in the queue. Like the probe's
@@ -65,6 +68,7 @@ type Controller struct {
 	classic bool // no feedback by packet: REMB and reports only
 	heard   clock.Time
 	sentAt  clock.Time // first packet since heard
+	newest  clock.Time // of those that arrived, when it left
 	late    clock.Time
 	queue   time.Duration
 	base    [2]time.Duration // least one-way delay, of this span and the last
@@ -219,7 +223,7 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	}
 	found, lost := c.digest(now, results)
 	keep, marked := c.marks.round(now, c.rtt)
-	in := input{use: c.trend.state, limited: c.alr.limited, wanted: c.limit(), queue: c.queue, rtt: c.rtt}
+	in := input{use: c.trend.state, limited: c.alr.limited, wanted: c.limit(), queue: c.queue, rtt: c.rtt, sent: c.newest}
 	in.acked, in.ackedFast = c.passed(ackedSpan), c.passed(ackedFast)
 	if in.use == over && c.queue < overQueue {
 		in.use = normal // a slope of nothing
@@ -256,7 +260,7 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 		c.settle(now)
 		c.probes.found(now, was, found, c.limit())
 	}
-	delayed := in.use == over || c.contest.active || c.aimd.draining(now, c.queue)
+	delayed := in.use == over || c.contest.active || c.aimd.draining(now, c.queue) || !c.aimd.cutAt.IsZero() && now.Sub(c.aimd.cutAt) < oneCut
 	arrives, _ := c.acked.rate(ackedSpan)
 	c.loss.update(now, c.target, c.limit(), arrives, c.rtt, delayed)
 	c.settle(now)
@@ -296,6 +300,7 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost 
 		if d := now.Sub(r.Sent); rtt == 0 || d < rtt {
 			rtt = d
 		}
+		c.newest = max(c.newest, r.Sent)
 		if !r.Timed {
 			continue
 		}

@@ -20,10 +20,14 @@ const (
 	testCut     = 0.95
 	rowCut      = 0.6
 	rowSame     = 0.6
-	learnDown   = 0.03 // a window; more would follow chance downward
-	doubtMin    = 5 * time.Second
-	doubtMax    = time.Minute
-	testRow     = 5 * time.Second // tests not farther apart are about one thing
+	// The path's own loss is the mean over learnOver windows, a quarter of a second
+	// each, but no more than a test showed, which is forgotten over forgetOver: a
+	// rate that creeps up must not teach its own loss, nor chance a smaller one.
+	learnOver  = 64
+	forgetOver = 1024
+	doubtMin   = 5 * time.Second
+	doubtMax   = time.Minute
+	testRow    = 5 * time.Second // tests not farther apart are about one thing
 	// relief: had the lost packets been too many, the cut would have removed
 	// nearly all; where it removed less than this share, the path loses anyhow.
 	relief = 0.35
@@ -43,6 +47,8 @@ const (
 type lossControl struct {
 	bound Rate // 0: none
 	own   float64
+	mean  float64 // over long
+	shown float64 // by the last test
 
 	since       clock.Time
 	packets     int
@@ -115,7 +121,7 @@ func (l *lossControl) update(now clock.Time, rate, limit, acked Rate, rtt time.D
 		}
 	default:
 		l.row = 0
-		l.learn(l.recent)
+		l.learn(p)
 		l.grow(now, rate, limit)
 	}
 }
@@ -167,16 +173,19 @@ func (l *lossControl) judge(now clock.Time, packets, lost int) {
 		return
 	}
 	// As bad as before with less: the path's own.
-	l.own = min(p, l.seen)
+	l.shown = min(max(p, l.mean), l.seen)
+	l.own, l.mean = l.shown, l.shown
 	l.bound = max(l.bound, l.top)
 }
 
-// learn follows a path that gets better. That it got worse only a test can
-// tell: else a rate that creeps up would teach its own loss.
+// learn follows a path that gets better, or as bad again as it was. That it got
+// worse only a test can tell.
 func (l *lossControl) learn(p float64) {
-	if p < l.own {
-		l.own += (p - l.own) * learnDown
+	l.mean += (p - l.mean) / learnOver
+	if l.mean < l.shown {
+		l.shown += (l.mean - l.shown) / forgetOver
 	}
+	l.own = min(l.mean, l.shown)
 }
 
 // grow lifts the bound until it is out of the way.

@@ -60,7 +60,8 @@ func TestRFC8083_Timeouts(t *testing.T) {
 
 func TestPacerBursts(t *testing.T) {
 	var p Pacer
-	p.SetRate(2_000_000) // pace 3 Mbit/s: 375 bytes each ms
+	p.SetRate(2_000_000)
+	pace := int(paceFactor * 250_000) // bytes a second
 	now, sent := sec, 0
 	for now < sec.Add(time.Second) {
 		burst := 0
@@ -68,14 +69,14 @@ func TestPacerBursts(t *testing.T) {
 			p.Sent(now, 1200)
 			burst += 1200
 		}
-		if burst > 1875+1200 {
+		if burst > pace/200+1200 {
 			t.Fatalf("burst of %d bytes at %v", burst, now.Sub(sec))
 		}
 		sent += burst
 		now = max(p.Next(now), now+1)
 	}
-	if sent < 350_000 || sent > 395_000 {
-		t.Errorf("%d bytes in a second, 375000 is the pace", sent)
+	if sent < pace*14/15 || sent > pace*21/20 {
+		t.Errorf("%d bytes in a second, %d is the pace", sent, pace)
 	}
 }
 
@@ -353,7 +354,8 @@ func TestCliffInOneFrame(t *testing.T) {
 // next burst, but not what a pause did.
 func TestPacerKeepsItsPaceWhenCalledLate(t *testing.T) {
 	var p Pacer
-	p.SetRate(2_000_000) // pace 3 Mbit/s
+	p.SetRate(2_000_000)
+	pace := int(paceFactor * 250_000)
 	now, sent := sec, 0
 	for end := now.Add(time.Second); now < end; {
 		for room := p.Room(now); room > 0; room -= 1200 {
@@ -362,7 +364,7 @@ func TestPacerKeepsItsPaceWhenCalledLate(t *testing.T) {
 		}
 		now = p.Next(now).Add(8 * time.Millisecond)
 	}
-	if sent < 330_000 {
-		t.Errorf("%d bytes in a second, 375000 is the pace", sent)
+	if sent < pace*9/10 {
+		t.Errorf("%d bytes in a second, %d is the pace", sent, pace)
 	}
 }

@@ -28,7 +28,7 @@ const (
 	// maxPerAsk keeps one NACK within a small packet and bounds what one turn
 	// can make the sender resend.
 	maxPerAsk = 64
-	minRetry  = 20 * time.Millisecond
+	minRetry  = 15 * time.Millisecond
 	// giveUp is the age from which a repair would not be played any more.
 	giveUp = 1200 * time.Millisecond
 	// doubts is how many answers in a row must be to more than one request each
@@ -36,11 +36,11 @@ const (
 	// but rarely.
 	doubts = 4
 	// From a share of futile on of requests without an answer in a round trip, by
-	// loss of the request or of the answer, requests are repeated after a third of
-	// one: senders answer at most one in a round trip, so it costs little, and a lost
-	// request costs a third of the time.
+	// loss of the request or of the answer, requests are repeated after a quarter of
+	// one, and twice as often after the first round trip: senders answer at most one
+	// in a round trip, so it costs little, and a lost request costs less time.
 	futile     = 0.03
-	futileRate = 3
+	futileRate = 4
 	futileOver = 64 // answers that the share is taken over
 )
 
@@ -199,18 +199,24 @@ func (n *Nacker) Collect(now clock.Time, rtt time.Duration, seqs []uint16) []uin
 	if n.next == 0 || now.Before(n.next) {
 		return seqs
 	}
-	retry := n.retry(rtt)
+	retry, tries := n.retry(rtt), uint8(maxTries)
+	if n.failed > futile { // several of them are one
+		tries *= 2 * futileRate
+	}
 	keep, asked := n.list[:0], 0
 	n.next = 0
 	for _, m := range n.list {
 		if !now.Before(m.due) && asked < maxPerAsk {
-			if m.tries == maxTries || now.Sub(m.since) > giveUp {
+			if m.tries >= tries || now.Sub(m.since) > giveUp {
 				continue
 			}
 			if m.tries++; m.tries == 1 {
 				m.first = now
 			}
 			m.asked, m.due = now, now.Add(retry)
+			if n.failed > futile && m.tries > futileRate { // a picture waits for it
+				m.due = now.Add(max(retry/2, minRetry))
+			}
 			seqs = append(seqs, uint16(m.ext))
 			asked++
 		}

@@ -238,7 +238,7 @@ func TestQ5_Q6_Q7_Q8_NACKRepairs(t *testing.T) {
 		w := wire{rtt: 100 * time.Millisecond, up: cfg, down: cfg}
 		w.run(t, 5, 200*time.Second)
 		t.Logf("%.0f %%, bursts of %.0f: %d lost, %.3f %% repaired within 400 ms, repair p50 %v", 100*c.loss, c.burst, w.lost, 100*w.ratio(), w.median())
-		if w.ratio() < c.least || w.median() > c.first*time.Millisecond || w.again < w.rtt/futileRate {
+		if w.ratio() < c.least || w.median() > c.first*time.Millisecond || w.again < w.rtt/(2*futileRate) {
 			t.Errorf("asked again after %v", w.again)
 		}
 	}

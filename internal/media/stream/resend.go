@@ -15,7 +15,7 @@ const (
 	// (reliability A24, D9).
 	creditShare = 50
 	firstCredit = 32 << 10
-	maxCredit   = 72 << 10
+	maxCredit   = 64 << 10
 )
 
 type resend struct {
