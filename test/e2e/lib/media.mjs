@@ -66,6 +66,25 @@ export const keepConnections = () => {
   };
 };
 
+/** For addInitScript: who only watches has no camera and is silent; what is watched is large. */
+export const watcher = () => {
+  localStorage.setItem("parley.pref.camOn", "0");
+  localStorage.setItem("parley.pref.micOn", "0");
+  localStorage.setItem("parley.pref.layout", "speaker");
+};
+
+/** In the page of who sends: a busy machine must not take the size that a test is about. */
+export const keepSize = async () => {
+  for (const pc of window.__pcs) {
+    for (const s of pc.getSenders()) {
+      if (s.track?.kind !== "video" || pc.connectionState !== "connected") continue;
+      const p = s.getParameters();
+      p.degradationPreference = "maintain-resolution";
+      await s.setParameters(p);
+    }
+  }
+};
+
 /** What one person gets of another one's camera over time; instants are of the wall clock. */
 export class Watch {
   static async of(person, name) {

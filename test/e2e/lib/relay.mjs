@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { keepConnections } from "./media.mjs";
 import { hostAddress } from "./server.mjs";
 
 const module = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -63,7 +64,7 @@ export class Relay {
  * in every description and its trickled ones are dropped, so that the page knows
  * no other way. Keeps the connections as well.
  */
-export const through = (relay) => `(${reroute})(${JSON.stringify(relay.address)})`;
+export const through = (relay) => `(${keepConnections})(); (${reroute})(${JSON.stringify(relay.address)})`;
 
 const reroute = (address) => {
   const i = address.lastIndexOf(":");
@@ -76,13 +77,8 @@ const reroute = (address) => {
         return s.replace(/^a=candidate:.*(\r\n|$)/gm, () => (done ? "" : ((done = true), line + "\r\n")));
       })
       .join("");
-  window.__pcs = [];
-  const Native = window.RTCPeerConnection;
-  window.RTCPeerConnection = class extends Native {
-    constructor(...args) {
-      super(...args);
-      window.__pcs.push(this);
-    }
+  const Keeping = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Keeping {
     setRemoteDescription(d) {
       return super.setRemoteDescription(d?.sdp ? { type: d.type, sdp: edit(d.sdp) } : d);
     }

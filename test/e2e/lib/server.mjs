@@ -1,5 +1,6 @@
 // The real binary: built once, started per test file, stopped by SIGTERM.
 
+import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -93,6 +94,16 @@ export async function startServer({ dev = true, args = [], data, port } = {}) {
     return res?.status === 200;
   }, "healthz", 20_000);
   return server;
+}
+
+/** For after(): closes what a suite opened; the server must end well. */
+export async function finish(server, { browser, relay, dir } = {}) {
+  await browser?.close();
+  await relay?.stop();
+  const code = await server?.stop();
+  if (code !== 0) console.log(server?.log());
+  if (dir) rmSync(dir, { recursive: true, force: true });
+  assert.equal(code, 0, "exit code of the server after SIGTERM");
 }
 
 class Fatal extends Error {}

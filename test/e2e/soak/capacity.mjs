@@ -2,15 +2,15 @@
 // picture over the same relay from browser to browser, and through the server.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "../lib/browsers.mjs";
-import { delta, draw, keepConnections, motionFile, rates, sampler } from "../lib/media.mjs";
+import { delta, draw, keepConnections, keepSize, motionFile, rates, sampler, watcher } from "../lib/media.mjs";
 import { Person } from "../lib/people.mjs";
 import { Relay, through } from "../lib/relay.mjs";
-import { startServer, waitFor } from "../lib/server.mjs";
+import { finish, startServer, waitFor } from "../lib/server.mjs";
 
 const SOAK = !!process.env.SOAK;
 const STAGE_S = SOAK ? 60 : 6; // scenario Q11 has a minute each
@@ -23,24 +23,6 @@ const TRIES = 3;
 
 const wait = (ms) => new Promise((r) => setTimeout(r, ms));
 
-const watcher = () => {
-  localStorage.setItem("parley.pref.camOn", "0");
-  localStorage.setItem("parley.pref.micOn", "0");
-  localStorage.setItem("parley.pref.layout", "speaker");
-};
-
-/** A busy machine must not take the size that the test is about. */
-const keepSize = async () => {
-  for (const pc of window.__pcs) {
-    for (const s of pc.getSenders()) {
-      if (s.track?.kind !== "video" || pc.connectionState !== "connected") continue;
-      const p = s.getParameters();
-      p.degradationPreference = "maintain-resolution";
-      await s.setParameters(p);
-    }
-  }
-};
-
 describe("what the server costs", { timeout: 1_800_000 }, () => {
   let server, browser, dir;
 
@@ -50,12 +32,7 @@ describe("what the server costs", { timeout: 1_800_000 }, () => {
     browser = await launchChromium([`--use-file-for-fake-video-capture=${motionFile(join(dir, "motion.y4m"), { width: (LINES * 16) / 9, height: LINES, rate: 15 })}`]);
   }, { timeout: 120_000 });
 
-  after(async () => {
-    await browser?.close();
-    const code = await server?.stop();
-    rmSync(dir, { recursive: true, force: true });
-    assert.equal(code, 0, "exit code of the server after SIGTERM");
-  });
+  after(() => finish(server, { browser, dir }));
 
   /** Takes the way through its stages; what page got is returned with the instants of the stages. */
   const stages = async (relay, page) => {

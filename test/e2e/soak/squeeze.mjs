@@ -2,15 +2,15 @@
 // picture goes to a lower layer and comes back, and nobody else notices.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "../lib/browsers.mjs";
-import { delta, draw, keepConnections, longestGap, motionFile, rates, Watch } from "../lib/media.mjs";
+import { delta, draw, keepConnections, keepSize, longestGap, motionFile, rates, Watch, watcher } from "../lib/media.mjs";
 import { Person } from "../lib/people.mjs";
 import { Relay, through } from "../lib/relay.mjs";
-import { startServer, waitFor } from "../lib/server.mjs";
+import { finish, startServer, waitFor } from "../lib/server.mjs";
 
 const WIDE = "rate=3M queue-time=300ms delay=20ms";
 const NARROW = "rate=300k";
@@ -22,13 +22,6 @@ const TRIES = Number(process.env.E2E_TRIES ?? 3);
 
 const wait = (ms) => new Promise((r) => setTimeout(r, ms));
 
-/** For addInitScript: who only watches has no camera and is silent; what is watched is large. */
-const watcher = () => {
-  localStorage.setItem("parley.pref.camOn", "0");
-  localStorage.setItem("parley.pref.micOn", "0");
-  localStorage.setItem("parley.pref.layout", "speaker");
-};
-
 describe("a narrow way to one receiver", { timeout: 400_000 }, () => {
   let server, browser, dir, relay;
 
@@ -39,14 +32,7 @@ describe("a narrow way to one receiver", { timeout: 400_000 }, () => {
     browser = await launchChromium([`--use-file-for-fake-video-capture=${motionFile(join(dir, "motion.y4m"), { width: (LINES * 16) / 9, height: LINES, rate: 15 })}`]);
   }, { timeout: 120_000 });
 
-  after(async () => {
-    await browser?.close();
-    await relay?.stop();
-    const code = await server?.stop();
-    if (code !== 0) console.log(server?.log());
-    rmSync(dir, { recursive: true, force: true });
-    assert.equal(code, 0, "exit code of the server after SIGTERM");
-  });
+  after(() => finish(server, { browser, relay, dir }));
 
   const enter = async (name, room, ...scripts) => {
     const p = await Person.open(browser, `${server.room(room)}?simulcast`, name, { viewport: { width: 1440, height: 900 } }, ...scripts);
@@ -60,17 +46,7 @@ describe("a narrow way to one receiver", { timeout: 400_000 }, () => {
     const cem = await enter("Cem", room, watcher, keepConnections);
     const dee = await enter("Dee", room, watcher, keepConnections);
     const bo = await enter("Bo", room, watcher, through(relay));
-    // A busy machine must not take the size that the test is about.
-    await ana.page.evaluate(async () => {
-      for (const pc of window.__pcs) {
-        for (const s of pc.getSenders()) {
-          if (s.track?.kind !== "video" || pc.connectionState !== "connected") continue;
-          const p = s.getParameters();
-          p.degradationPreference = "maintain-resolution";
-          await s.setParameters(p);
-        }
-      }
-    });
+    await ana.page.evaluate(keepSize);
     return { ana, bo, cem, dee };
   };
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "../lib/browsers.mjs";
 import { flow, noErrors, Person, receives, roster } from "../lib/people.mjs";
-import { startServer, waitFor } from "../lib/server.mjs";
+import { finish, startServer, waitFor } from "../lib/server.mjs";
 
 describe("a call in Chromium", { timeout: 420_000 }, () => {
   let server, browser, ana, bo, cem;
@@ -18,12 +18,7 @@ describe("a call in Chromium", { timeout: 420_000 }, () => {
     cem = await Person.join(browser, url, "Cem");
   }, { timeout: 120_000 });
 
-  after(async () => {
-    await browser?.close();
-    const code = await server?.stop();
-    if (code !== 0) console.log(server?.log());
-    assert.equal(code, 0, "exit code of the server after SIGTERM");
-  });
+  after(() => finish(server, { browser }));
 
   test("each decodes the videos of the two others and hears them", async () => {
     await roster([ana, bo, cem], ["Ana Lima", "Bo", "Cem"]);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "../lib/browsers.mjs";
 import { Person, results } from "../lib/people.mjs";
-import { startServer, waitFor } from "../lib/server.mjs";
+import { finish, startServer, waitFor } from "../lib/server.mjs";
 
 const people = [
   { name: "Ana", colour: [210, 30, 30] },
@@ -97,10 +97,7 @@ describe("the composed picture", { timeout: 180_000 }, () => {
     browser = await launchChromium();
   }, { timeout: 60_000 });
 
-  after(async () => {
-    await browser?.close();
-    assert.equal(await server?.stop(), 0, "exit code of the server after SIGTERM");
-  });
+  after(() => finish(server, { browser }));
 
   test("five people in a grid, each at their place, in their colour, with their name", async () => {
     const here = [];

@@ -2,26 +2,19 @@
 // and a fingerprint that was touched on its way (MSH-2).
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "../lib/browsers.mjs";
 import { Gaps, rawCapture, toneFile, within } from "../lib/gaps.mjs";
+import { keepConnections } from "../lib/media.mjs";
 import { Person, receives } from "../lib/people.mjs";
-import { freeTCP, hostAddress, startServer, waitFor } from "../lib/server.mjs";
+import { finish, freeTCP, hostAddress, startServer, waitFor } from "../lib/server.mjs";
 
-/** For addInitScript: keeps the connections and every frame that the socket brings. */
-const spy = () => {
-  window.__pcs = [];
+/** For addInitScript: keeps every frame that the socket brings. */
+const frames = () => {
   window.__frames = [];
-  const Native = window.RTCPeerConnection;
-  window.RTCPeerConnection = class extends Native {
-    constructor(...args) {
-      super(...args);
-      window.__pcs.push(this);
-    }
-  };
   const Socket = window.WebSocket;
   window.WebSocket = class extends Socket {
     constructor(...args) {
@@ -49,7 +42,7 @@ const tamper = () => {
 describe("straight between people", { timeout: 240_000 }, () => {
   let server, browser, admin, dir;
   const enter = async (name, room, prepare, ...scripts) => {
-    const p = await Person.open(browser, server.room(room), name, { bypassCSP: true }, rawCapture, spy, ...scripts);
+    const p = await Person.open(browser, server.room(room), name, { bypassCSP: true }, rawCapture, keepConnections, frames, ...scripts);
     await prepare?.(p);
     await p.enter();
     return p;
@@ -72,13 +65,7 @@ describe("straight between people", { timeout: 240_000 }, () => {
     browser = await launchChromium([`--use-file-for-fake-audio-capture=${toneFile(join(dir, "tone.wav"))}`]);
   }, { timeout: 120_000 });
 
-  after(async () => {
-    await browser?.close();
-    const code = await server?.stop();
-    if (code !== 0) console.log(server?.log());
-    rmSync(dir, { recursive: true, force: true });
-    assert.equal(code, 0, "exit code of the server after SIGTERM");
-  });
+  after(() => finish(server, { browser, dir }));
 
   test("MSH-1, MSH-5: three in a mesh: the server sees no media, and each pair has streams of its own", async () => {
     const ana = await enter("Ana", "mesh");

@@ -2,14 +2,14 @@
 // the others show thumbnails, large pictures, and nothing.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "../lib/browsers.mjs";
 import { motionFile } from "../lib/media.mjs";
 import { flow, noErrors, Person } from "../lib/people.mjs";
-import { startServer, waitFor } from "../lib/server.mjs";
+import { finish, startServer, waitFor } from "../lib/server.mjs";
 
 const wait = (ms) => new Promise((r) => setTimeout(r, ms));
 
@@ -53,13 +53,7 @@ describe("encodings that nobody wants", { timeout: 300_000 }, () => {
     browser = await launchChromium([`--use-file-for-fake-video-capture=${motionFile(join(dir, "motion.y4m"), { rate: 15 })}`]);
   }, { timeout: 120_000 });
 
-  after(async () => {
-    await browser?.close();
-    const code = await server?.stop();
-    if (code !== 0) console.log(server?.log());
-    rmSync(dir, { recursive: true, force: true });
-    assert.equal(code, 0, "exit code of the server after SIGTERM");
-  });
+  after(() => finish(server, { browser, dir }));
 
   /** The tile of Ana on a page, and how large its picture is. */
   const picture = (p) => p.page.evaluate(() => {

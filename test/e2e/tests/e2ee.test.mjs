@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { webcrypto } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -14,7 +14,7 @@ import { keepConnections } from "../lib/media.mjs";
 import { Outside, ivf } from "../lib/outsider.mjs";
 import { noErrors, Person, receives } from "../lib/people.mjs";
 import { Relay, through } from "../lib/relay.mjs";
-import { startServer, waitFor } from "../lib/server.mjs";
+import { finish, startServer, waitFor } from "../lib/server.mjs";
 
 /** A picture that is red on the left and blue on the right. */
 function pictureFile(file) {
@@ -135,13 +135,7 @@ describe("E1: end-to-end encryption in Chromium", { timeout: 600_000 }, () => {
     browser = await launchChromium([`--use-file-for-fake-video-capture=${pictureFile(join(dir, "picture.y4m"))}`]);
   }, { timeout: 120_000 });
 
-  after(async () => {
-    await browser?.close();
-    const code = await server?.stop();
-    if (code !== 0) console.log(server?.log());
-    rmSync(dir, { recursive: true, force: true });
-    assert.equal(code, 0, "exit code of the server after SIGTERM");
-  });
+  after(() => finish(server, { browser, dir }));
 
   test("a meeting is started encrypted; two see and hear each other, and their numbers are the same", async () => {
     ana = await Person.open(browser, server.base, "Ana");

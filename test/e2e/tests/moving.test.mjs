@@ -7,7 +7,7 @@ import { launchChromium } from "../lib/browsers.mjs";
 import { arrivals, deltaOf, gapsBetween, keepConnections, lossOf, quantile } from "../lib/media.mjs";
 import { noErrors, Person, receives, roster } from "../lib/people.mjs";
 import { Relay, through } from "../lib/relay.mjs";
-import { startServer, waitFor } from "../lib/server.mjs";
+import { finish, startServer, waitFor } from "../lib/server.mjs";
 
 const SOAK = !!process.env.SOAK;
 const MOVES = SOAK ? 20 : 2; // of 20 that are made if these do not suffice
@@ -40,12 +40,7 @@ describe("a publisher on the move", { timeout: 400_000 }, () => {
     await waitFor(async () => (await relay.stats()).Up.Sent > 100, "media through the relay");
   }, { timeout: 120_000 });
 
-  after(async () => {
-    await browser?.close();
-    await relay?.stop();
-    const code = await server?.stop();
-    assert.equal(code, 0, "exit code of the server after SIGTERM");
-  });
+  after(() => finish(server, { browser, relay }));
 
   const heard = (from, to) => bo.page.evaluate(([from, to]) => window.__arrivals.filter((at) => at >= from && at <= to), [from, to]);
   const keys = async () => (await bo.participants()).map((p) => p.key).sort();

@@ -2,14 +2,14 @@
 // third by the server, a mixer, one leg alone, and back. Nobody rejoins.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "../lib/browsers.mjs";
 import { AUDIO_MS, Gaps, rawCapture, toneFile, VIDEO_MS, within } from "../lib/gaps.mjs";
 import { noErrors, Person, receives } from "../lib/people.mjs";
-import { freeTCP, startServer, waitFor } from "../lib/server.mjs";
+import { finish, freeTCP, startServer, waitFor } from "../lib/server.mjs";
 
 describe("topologies in Chromium", { timeout: 240_000 }, () => {
   let server, browser, dir, admin;
@@ -49,13 +49,7 @@ describe("topologies in Chromium", { timeout: 240_000 }, () => {
     browser = await launchChromium([`--use-file-for-fake-audio-capture=${toneFile(join(dir, "tone.wav"))}`]);
   }, { timeout: 120_000 });
 
-  after(async () => {
-    await browser?.close();
-    const code = await server?.stop();
-    if (code !== 0) console.log(server?.log());
-    rmSync(dir, { recursive: true, force: true });
-    assert.equal(code, 0, "exit code of the server after SIGTERM");
-  });
+  after(() => finish(server, { browser, dir }));
 
   let ana, bo, cem, gaps, before3;
 

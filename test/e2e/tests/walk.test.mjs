@@ -3,14 +3,14 @@
 // the conference: nobody joins again, and no negotiation fails.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "../lib/browsers.mjs";
 import { rawCapture, toneFile } from "../lib/gaps.mjs";
 import { noErrors, Person, receives, roster } from "../lib/people.mjs";
-import { startServer } from "../lib/server.mjs";
+import { finish, startServer } from "../lib/server.mjs";
 
 const WITHIN_MS = 5_000; // until all is as the topology has it, what was before has ended too
 const GIVE_UP_MS = 20_000;
@@ -82,13 +82,7 @@ describe("a walk through the topologies in Chromium", { timeout: 240_000 }, () =
     await roster(people, people.map((p) => p.name));
   }, { timeout: 120_000 });
 
-  after(async () => {
-    await browser?.close();
-    const code = await server?.stop();
-    if (code !== 0) console.log(server?.log());
-    rmSync(dir, { recursive: true, force: true });
-    assert.equal(code, 0, "exit code of the server after SIGTERM");
-  });
+  after(() => finish(server, { browser, dir }));
 
   /** What has come out at a person so far, by track. */
   const output = async (p) => {
