@@ -70,22 +70,30 @@ const (
 )
 
 const (
-	free uint8 = iota
+	free uint16 = iota
 	flying
 	lost
 	untold
 	arrived
+
+	stateBits = 3
+	sizeMost  = 1<<(16-stateBits) - 1
 )
 
+// entry is a packet that left. A cache line holds four: it is written with each
+// packet, and those of a hundred legs lie cold.
 type entry struct {
 	sent    clock.Time
-	ssrc    uint32
-	low     uint32 // low bits of the extended number
 	cluster int32
-	size    uint16
-	rtp     uint16
-	state   uint8
+	low     uint16 // low bits of the extended number
+	what    uint16 // bytes, and behind them the state
 }
+
+func (e *entry) size() int         { return int(e.what >> stateBits) }
+func (e *entry) state() uint16     { return e.what & (1<<stateBits - 1) }
+func (e *entry) become(s uint16)   { e.what = e.what&^(1<<stateBits-1) | s }
+func (e *entry) is(seq int64) bool { return e.low == uint16(seq) }
+func sized(n int, s uint16) uint16 { return uint16(min(n, sizeMost))<<stateBits | s }
 
 // History remembers sent packets by transport-wide number until their fate is
 // told. It starts small and grows with the rate of the leg.
@@ -106,7 +114,13 @@ type History struct {
 type source struct {
 	ssrc uint32
 	used clock.Time
-	ring []int64 // extended transport-wide number by RTP number
+	ring []named // by RTP number
+}
+
+// named is a packet by both its numbers.
+type named struct {
+	seq int64 // extended, transport-wide
+	rtp uint16
 }
 
 const (
@@ -127,18 +141,17 @@ func (h *History) Add(now clock.Time, p Packet) {
 		return
 	}
 	e := h.at(h.next)
-	if e.state == flying && len(h.ring) < historyMax && now.Sub(e.sent) < historySpan {
+	if e.state() == flying && len(h.ring) < historyMax && now.Sub(e.sent) < historySpan {
 		h.grow()
 		e = h.at(h.next)
 	}
-	if e.state == flying {
-		h.inflight -= int(e.size)
+	if e.state() == flying {
+		h.inflight -= e.size()
 	}
-	*e = entry{sent: now, ssrc: p.SSRC, rtp: p.RTP, low: uint32(h.next), cluster: int32(p.Cluster),
-		size: uint16(min(p.Size, 65535)), state: flying}
-	h.inflight += int(e.size)
+	*e = entry{sent: now, low: uint16(h.next), cluster: int32(p.Cluster), what: sized(p.Size, flying)}
+	h.inflight += e.size()
 	if h.sources != nil {
-		h.source(now, p.SSRC).ring[p.RTP%sourceRing] = h.next
+		h.source(now, p.SSRC).ring[p.RTP%sourceRing] = named{h.next, p.RTP}
 	}
 	h.next++
 }
@@ -149,7 +162,7 @@ func (h *History) grow() {
 	old := h.ring
 	h.ring = make([]entry, 2*len(old))
 	for seq := h.next - int64(len(old)); seq < h.next; seq++ {
-		if e := old[seq&int64(len(old)-1)]; e.low == uint32(seq) {
+		if e := old[seq&int64(len(old)-1)]; e.is(seq) {
 			*h.at(seq) = e
 		}
 	}
@@ -161,7 +174,7 @@ func (h *History) find(seq int64) *entry {
 		return nil
 	}
 	e := h.at(seq)
-	if e.low != uint32(seq) || e.state == free || e.state == arrived {
+	if !e.is(seq) || e.state() == free || e.state() == arrived {
 		return nil
 	}
 	return e
@@ -173,19 +186,20 @@ func (h *History) Inflight() int { return h.inflight }
 // tell appends the fate of a packet unless it was told before.
 func (h *History) tell(out []Result, seq int64, r Result) []Result {
 	e := h.find(seq)
-	if e == nil || !r.Received && e.state == lost {
+	if e == nil || !r.Received && e.state() == lost {
 		return out
 	}
-	if e.state == flying {
-		h.inflight -= int(e.size)
+	if e.state() == flying {
+		h.inflight -= e.size()
 	}
-	r.Seq, r.Size, r.Cluster, r.Sent, r.Late = seq, int(e.size), int(e.cluster), e.sent, e.state == lost
-	e.state = lost
+	r.Seq, r.Size, r.Cluster, r.Sent, r.Late = seq, e.size(), int(e.cluster), e.sent, e.state() == lost
 	switch {
 	case r.Received:
-		e.state = arrived
+		e.become(arrived)
 	case r.Untold:
-		e.state = untold
+		e.become(untold)
+	default:
+		e.become(lost)
 	}
 	h.told = max(h.told, seq)
 	return append(out, r)
@@ -195,7 +209,7 @@ func (h *History) tell(out []Result, seq int64, r Result) []Result {
 // at seq: feedback between was lost.
 func (h *History) skipped(seq int64, out []Result) []Result {
 	for x := max(h.told+1, h.next-int64(len(h.ring))); x < min(seq, h.next); x++ {
-		if e := h.find(x); e != nil && e.state == flying {
+		if e := h.find(x); e != nil && e.state() == flying {
 			out = h.tell(out, x, Result{Untold: true})
 		}
 	}
@@ -255,7 +269,7 @@ func (h *History) source(now clock.Time, ssrc uint32) *source {
 		}
 	}
 	if len(h.sources) < sourcesMax {
-		h.sources = append(h.sources, source{ring: make([]int64, sourceRing)})
+		h.sources = append(h.sources, source{ring: make([]named, sourceRing)})
 		oldest = len(h.sources) - 1
 	}
 	s := &h.sources[oldest]
@@ -294,9 +308,8 @@ func (h *History) CCFB(c *rtcp.CCFB, out []Result) []Result {
 func (h *History) lookup(ssrc uint32, rtp uint16) (int64, bool) {
 	for i := range h.sources {
 		if s := &h.sources[i]; s.ssrc == ssrc {
-			seq := s.ring[rtp%sourceRing]
-			e := h.find(seq)
-			return seq, e != nil && e.ssrc == ssrc && e.rtp == rtp
+			n := s.ring[rtp%sourceRing]
+			return n.seq, n.rtp == rtp && h.find(n.seq) != nil
 		}
 	}
 	return 0, false

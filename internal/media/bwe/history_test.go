@@ -74,7 +74,7 @@ func TestHistoryGrowsOnlyAsNeeded(t *testing.T) {
 	if len(fast.ring) != 4096 || len(slow.ring) != historyMin {
 		t.Errorf("rings of %d and %d", len(fast.ring), len(slow.ring))
 	}
-	if e := fast.find(1<<16 + 5); e == nil || e.size != 1000 {
+	if e := fast.find(1<<16 + 5); e == nil || e.size() != 1000 {
 		t.Error("a packet was lost in growing")
 	}
 	if slow.inflight != historyMin*100 {

@@ -48,12 +48,23 @@ const (
 	silentMost = 400 * time.Millisecond
 )
 
-// flight is what left under a transport-wide number.
+// flight is what left under a transport-wide number. A cache line holds four:
+// they are written with each packet, and those of a hundred legs lie cold.
 type flight struct {
 	p   *Projection
-	at  clock.Time
+	at  stamp
 	tw  uint16
 	seq uint16 // of media, or of what was answered
+}
+
+// stamp is an instant in microseconds, modulo 71 minutes.
+type stamp uint32
+
+func stampOf(t clock.Time) stamp { return stamp(t / clock.Time(time.Microsecond)) }
+
+// since is the time from s to now.
+func (s stamp) since(now clock.Time) time.Duration {
+	return time.Duration(stampOf(now)-s) * time.Microsecond
 }
 
 // early remembers packets until feedback tells what became of them.
@@ -106,7 +117,7 @@ func (x *early) depart(now clock.Time, tw uint16, p *Projection, seq uint16) {
 	if x.ring == nil {
 		x.ring = make([]flight, flights)
 	}
-	x.ring[tw%flights] = flight{p: p, at: now, tw: tw, seq: seq}
+	x.ring[tw%flights] = flight{p, stampOf(now), tw, seq}
 }
 
 func (x *early) find(tw uint16) *flight {
@@ -194,7 +205,7 @@ func (e *Egress) silence(now clock.Time, out *graph.Batch) clock.Time {
 		return 0
 	}
 	for i := range x.ring {
-		if f := &x.ring[i]; f.p != nil && now.Sub(f.at) >= e.least+silentFor/2 && now.Sub(f.at) <= blindLate {
+		if f := &x.ring[i]; f.p != nil && f.at.since(now) >= e.least+silentFor/2 && f.at.since(now) <= blindLate {
 			e.resendLost(now, f.tw, out)
 		}
 	}
@@ -218,7 +229,7 @@ func (e *Egress) resendLost(now clock.Time, tw uint16, out *graph.Batch) {
 	p := f.p
 	f.p = nil
 	if p.resends != nil {
-		if r := &p.resends[f.seq%resendSlots]; uint16(r.out) == f.seq && r.at == f.at {
+		if r := &p.resends[f.seq%resendSlots]; uint16(r.out) == f.seq && stampOf(r.at) == f.at {
 			r.at = 0 // what answered is what was lost
 		}
 	}
