@@ -53,7 +53,7 @@ func stages() []stage {
 		{name: "go-race", what: "Go unit, packet and scenario tests under -race", cmd: []string{"go", "test", "-json", "-race", "-shuffle=on", "-timeout=15m", "./..."}, count: countGo},
 		{name: "abuse", what: "floods, hostile peers, unfinished joins, slow and greedy clients against the real binary", cmd: []string{"go", "test", "-json", "-tags=abuse", "-count=1", "-timeout=20m", "./internal/abusetest"}, count: countGo},
 		{name: "peers", what: "against pion/webrtc, aiortc, GStreamer", dir: "test", cmd: []string{"go", "test", "-json", "-count=1", "-timeout=15m", "./..."}, count: countGo, needs: needs("gst-launch-1.0")},
-		{name: "browsers", what: "Chromium and Firefox end to end", dir: "test/e2e", env: node, cmd: sh("npm ci --no-progress && node --test --test-reporter=tap --test-concurrency=1"), count: countTAP, needs: needs("chromium", "firefox-esr")},
+		{name: "browsers", what: "Chromium and Firefox end to end", dir: "test/e2e", env: node, cmd: sh("npm ci --no-progress && ./all.sh tap"), count: countTAP, needs: needs("chromium", "firefox-esr")},
 	}
 }
 
@@ -228,11 +228,11 @@ func countTAP(out *bytes.Buffer, r *result) {
 		n, _ := strconv.Atoi(m[2])
 		switch m[1] {
 		case "pass":
-			r.pass = n
+			r.pass += n
 		case "fail":
-			r.fail = n
+			r.fail += n
 		case "skipped":
-			r.skip = n
+			r.skip += n
 		}
 	}
 	for _, m := range tapSkip.FindAllStringSubmatch(out.String(), -1) {

@@ -86,13 +86,13 @@ func watchQuiet(r *relay.Relay, cut time.Time) func() time.Duration {
 	return func() time.Duration { close(quit); return (<-last).Sub(cut) }
 }
 
-// churnFor is ten minutes with SOAK=1, as the scenario has it; the rounds of a
-// minute show a leak of one goroutine a join as well.
+// churnFor is ten minutes with SOAK=1, as the scenario has it; a few rounds of 25
+// show a leak of one goroutine a join as well.
 func churnFor() time.Duration {
 	if os.Getenv("SOAK") != "" {
 		return 10 * time.Minute
 	}
-	return 40 * time.Second
+	return 15 * time.Second
 }
 
 // churn lets 25 viewers in, leaves them 2 s, and ends their process without

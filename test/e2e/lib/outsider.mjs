@@ -57,6 +57,10 @@ const install = () => {
       return r;
     }
 
+    async leave() {
+      if (this.conf) await this.request("conference.leave", {}, this.conf);
+    }
+
     async offer(needed) {
       if (!needed || !this.pc) return;
       for (const kind of ["audio", "video"]) {
@@ -154,8 +158,10 @@ export class Outside {
     return list.map((f) => ({ type: f.type, bytes: Buffer.from(f.b64, "base64") }));
   }
 
-  close() {
-    return this.context.close();
+  /** Leaves, so that nobody waits for it to come again. */
+  async close() {
+    await this.page.evaluate(() => window.__outsider.leave());
+    await this.context.close();
   }
 }
 
