@@ -99,6 +99,10 @@ func New(cfg Config) *Controller {
 // Target returns what may be sent, in bit/s of UDP payload.
 func (c *Controller) Target() Rate { return c.target }
 
+// Near reports whether over-use has shown where the capacity is, and what arrives
+// has not gone beyond it since.
+func (c *Controller) Near() bool { return c.aimd.link.known }
+
 // Limited reports whether the leg sends much less than its target.
 func (c *Controller) Limited() bool { return c.alr.limited }
 

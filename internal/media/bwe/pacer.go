@@ -7,10 +7,13 @@ import (
 )
 
 const (
-	// paceFactor is how much faster than the target packets leave: enough that a
-	// queue of ours empties. What leaves faster than the path carries stands in the
-	// path instead, and the key frame of a step up would be read as over-use.
-	paceFactor = 1.15
+	// paceFactor is how much faster than the target packets leave: a frame is
+	// out in two thirds of its time, and a queue left by a large one empties.
+	paceFactor = 1.5
+	// nearFactor is that near a known capacity: what leaves faster than the path
+	// carries stands in the path instead, and the key frame of a step up would be
+	// read as over-use.
+	nearFactor = 1.15
 	// paceBurst is what leaves at one instant, so that it fills a GSO run
 	// instead of a system call each packet.
 	paceBurst = 5 * time.Millisecond
@@ -32,11 +35,15 @@ type Pacer struct {
 	due          clock.Time // what Next said last, until it was
 	at           clock.Time
 	calm         bool
+	near         bool
 
 	cluster    int
 	probeFrom  clock.Time
 	probeBytes int
 }
+
+// SetNear tells, before SetRate, whether the target is near the path's capacity.
+func (p *Pacer) SetNear(near bool) { p.near = near }
 
 // SetRate tells the present target. What left at once while it was several times
 // as high is not to be waited for at this one.
@@ -44,7 +51,11 @@ func (p *Pacer) SetRate(target Rate) {
 	if target < p.target/2 {
 		p.debt = min(p.debt, float64(target.Of(freshBurst)))
 	}
-	p.target, p.pace = target, Rate(paceFactor*float64(target))
+	factor := paceFactor
+	if p.near {
+		factor = nearFactor
+	}
+	p.target, p.pace = target, Rate(factor*float64(target))
 }
 
 // SetQueue tells what stands in the path, after SetRate. Then there is nothing to

@@ -96,8 +96,7 @@ func (e *Egress) Configure(fb Feedback) {
 	}
 	if e.cong == nil {
 		c := &congestion{cc: bwe.New(bwe.Config{}), statuses: statusesMax}
-		c.pace.SetRate(c.cc.Target())
-		c.pace.SetQueue(c.cc.Queue())
+		c.repace()
 		e.cong = c
 	}
 	if e.cong.fb = fb; fb.CCFB {
@@ -273,6 +272,12 @@ func (e *Egress) settle(now clock.Time) {
 			c.known = true
 		}
 	}
+	c.repace()
+}
+
+// repace tells the pacer what it goes by.
+func (c *congestion) repace() {
+	c.pace.SetNear(c.cc.Near())
 	c.pace.SetRate(c.cc.Target())
 	c.pace.SetQueue(c.cc.Queue())
 }

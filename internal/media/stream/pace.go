@@ -65,8 +65,7 @@ func (e *Egress) steer(now clock.Time) clock.Time {
 		c.cc.SetWanted(bwe.Rate(max(1, e.wish())))
 	}
 	next := c.cc.Tick(now)
-	c.pace.SetRate(c.cc.Target())
-	c.pace.SetQueue(c.cc.Queue())
+	c.repace()
 	if now.Sub(c.lastSent) > idleAfter {
 		c.ticking, c.due = false, 0
 		return 0
