@@ -79,7 +79,11 @@ func (c *lossy) run(t *testing.T) {
 
 func (c *lossy) judge(t *testing.T, hop *Hop, s Repairs, took time.Duration, fec, red, eye *View) {
 	t.Helper()
-	figure(t, "video repaired in 400 ms, %", 100*s.Ratio, ">=", 100*c.ratio)
+	least := c.ratio
+	if took < 2*time.Minute { // a few hundred are lost: chance may miss three of them
+		least -= 3 / float64(max(s.Lost, 1))
+	}
+	figure(t, "video repaired in 400 ms, %", 100*s.Ratio, ">=", 100*least)
 	if c.first > 0 {
 		figure(t, "first repair p50, ms", float64(s.First)/1e6, "<=", float64(c.first)/1e6)
 	}
