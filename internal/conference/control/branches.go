@@ -147,7 +147,7 @@ func (x *branches) arrived(t *turn, d *model.Device) {
 		d.MovedBy = d.Part.User
 	}
 	if g.Hidden {
-		x.m.conf.Hide(d.Part)
+		t.hide(d.Part)
 	}
 	t.effect(ToRoom{g.From.ID, GuestArrived, Travelled{There: x.here(), User: d.Part.User, Device: d.ID}})
 	if !g.Member {

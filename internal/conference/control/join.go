@@ -258,7 +258,7 @@ func nameOf(by Principal, p api.JoinParams) string {
 func (x *joins) participant(t *turn, part *model.Participant, p api.JoinParams, role api.Role, old *model.Device) {
 	name := nameOf(t.caller.By, p)
 	if p.Anonymous {
-		x.m.conf.Hide(part)
+		t.hide(part)
 	}
 	if part.State != model.Joined {
 		part.Name = name

@@ -71,7 +71,7 @@ func (x *lobby) check(t *turn) error {
 func (x *lobby) enter(t *turn, p api.JoinParams, role api.Role) (any, error) {
 	part := x.m.joins.row(t.caller.By.Subject)
 	if p.Anonymous {
-		x.m.conf.Hide(part)
+		t.hide(part)
 	}
 	if part.State != model.Lobby {
 		part.State, part.Role, part.Name = model.Lobby, api.RoleLobby, nameOf(t.caller.By, p)

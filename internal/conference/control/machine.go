@@ -215,6 +215,19 @@ func (t *turn) touch(p *model.Participant) {
 	}
 }
 
+// hide makes somebody anonymous, in the rows that name them too.
+func (t *turn) hide(p *model.Participant) {
+	c := t.m.conf
+	if c.Alias(p.User) == 0 {
+		for _, other := range c.Participants {
+			if other.Names(p.User) {
+				t.touch(other)
+			}
+		}
+	}
+	c.Hide(p)
+}
+
 // touchTrack marks a track and its publisher's row as changed.
 func (t *turn) touchTrack(k *model.Track) {
 	t.touch(k.Device.Part)

@@ -11,6 +11,8 @@ import (
 	"parley/api"
 	"parley/internal/base/fault"
 	"parley/internal/conference/control"
+	"parley/internal/conference/info"
+	"parley/internal/conference/model"
 )
 
 // columns of testdata/moderation.txt.
@@ -232,5 +234,27 @@ func TestCMD6_LobbyHoldsNothing(t *testing.T) {
 		if strings.HasPrefix(e.Name, "lobby.") && e.To == "" && e.Least != api.RoleModerator {
 			t.Errorf("%s is for more than moderators", e.Name)
 		}
+	}
+}
+
+// Who comes back anonymous is so in the rows that name them, too: everybody's
+// document says what a fresh one would say.
+func TestHidingReachesTheRowsThatNameOne(t *testing.T) {
+	h := newHall(t, nil)
+	mod, _ := h.join("mod", api.RoleModerator)
+	ana, res := h.join("ana", api.RoleAttendee)
+	h.must(mod, api.ParticipantExpel, api.ExpelParams{Part: string(res.Part)})
+	c, view := h.m.Conference(), info.View{Labels: control.Labels}
+	by := func(d *info.Document) string {
+		return d.Users.User[ana.By.Subject].Endpoint["d"].DisconnectionInfo.By
+	}
+	known := info.Build(c, h.m.Users(), view, nil)
+	if by(known) != "mod" {
+		t.Fatalf("put out by %q", by(known))
+	}
+	mod.Session = "sess_other"
+	h.must(mod, api.ConferenceJoin, api.JoinParams{Device: "e", Anonymous: true})
+	if got, want := by(info.Build(c, h.m.Users(), view, known)), model.AliasURI(1); got != want {
+		t.Errorf("put out by %q, want %q", got, want)
 	}
 }

@@ -119,8 +119,8 @@ func (n *node) random(main *hall) {
 	if p := main.m.Conference().Participants[who.By.Subject]; p != nil {
 		part = string(p.ID)
 	}
-	for id := range main.m.Conference().Sidebars {
-		side = string(id)
+	if ids := sortedKeys(main.m.Conference().Sidebars); len(ids) > 0 {
+		side = string(ids[len(ids)-1])
 	}
 	join := api.JoinParams{Device: "d", Load: fmt.Sprint(n.r.IntN(3)), Tracks: []api.PublishParams{micP}}
 	switch n.r.IntN(12) {

@@ -13,9 +13,9 @@ import (
 // or was there.
 func randomModeration(r *rand.Rand, h *hall, who control.Caller) (any, *fault.Error) {
 	part := fmt.Sprint("part_", 1+r.IntN(20))
-	for _, p := range h.m.Conference().Participants {
+	for _, user := range sortedKeys(h.m.Conference().Participants) {
 		if r.IntN(3) > 0 {
-			part = string(p.ID)
+			part = string(h.m.Conference().Participants[user].ID)
 		}
 	}
 	role := []api.Role{api.RoleOwner, api.RoleModerator, api.RolePresenter, api.RoleAttendee, api.RoleObserver}[r.IntN(5)]

@@ -1,8 +1,10 @@
 package control_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -117,7 +119,8 @@ func TestRandomCommands(t *testing.T) {
 				next := info.Build(c, h.m.Users(), info.View{Labels: control.Labels}, doc)
 				fresh := info.Build(c, h.m.Users(), info.View{Labels: control.Labels}, nil)
 				if d := info.Diff(next, fresh); d != nil && (d.Users != nil || d.ConferenceState != nil || d.Description != nil) {
-					t.Fatalf("step %d: a shared row is stale: %+v", i, d.Users)
+					b, _ := json.Marshal(d)
+					t.Fatalf("step %d: a shared row is stale: %s", i, b)
 				}
 				follow(t, &sub, doc, next, r)
 				doc = next
@@ -159,6 +162,9 @@ func follow(t *testing.T, sub *info.Subscriber, old, next *info.Document, r *ran
 	}
 }
 
+// sortedKeys: so that a seed makes the same commands each time.
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
 func randomCommand(r *rand.Rand, h *hall) (any, *fault.Error) {
 	who := caller(fmt.Sprint("p", r.IntN(5)), []api.Role{api.RoleOwner, api.RoleModerator, api.RoleAttendee, ""}[r.IntN(4)])
 	who.Session += ids.Session(fmt.Sprint(r.IntN(2)))
@@ -166,7 +172,7 @@ func randomCommand(r *rand.Rand, h *hall) (any, *fault.Error) {
 		who.Dialect = "whip"
 	}
 	track := fmt.Sprint("trk_", 1+r.IntN(60))
-	for id := range h.m.Conference().Tracks {
+	for _, id := range sortedKeys(h.m.Conference().Tracks) {
 		if r.IntN(3) > 0 {
 			track = string(id)
 		}
@@ -207,12 +213,13 @@ func randomCommand(r *rand.Rand, h *hall) (any, *fault.Error) {
 	case 10, 11:
 		return negotiate(r, h, who, d)
 	case 12:
-		for _, s := range h.m.Conference().Media {
+		if ids := sortedKeys(h.m.Conference().Media); len(ids) > 0 {
+			s := h.m.Conference().Media[ids[r.IntN(len(ids))]]
 			state := []model.LinkState{model.LinkConnected, model.LinkDisconnected, model.LinkFailed}[r.IntN(3)]
 			return h.do(control.Caller{}, control.LinkChanged, control.Link{Conn: s.Conn, State: state})
 		}
 	case 13:
-		for id := range h.m.Conference().Subscriptions {
+		for _, id := range sortedKeys(h.m.Conference().Subscriptions) {
 			if r.IntN(4) == 0 {
 				return h.do(control.Caller{}, control.SubDenied, control.Denied{Sub: id, Reason: "codec"})
 			}

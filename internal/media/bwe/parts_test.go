@@ -80,6 +80,21 @@ func TestPacerBursts(t *testing.T) {
 	}
 }
 
+// TestPacerIsGentleNearTheCapacity, and gentler where a queue stands in the path.
+func TestPacerIsGentleNearTheCapacity(t *testing.T) {
+	var p Pacer
+	drain := func(near bool, queue time.Duration) time.Duration {
+		p.SetNear(near)
+		p.SetRate(2_000_000)
+		p.SetQueue(queue)
+		return p.Drain(100_000)
+	}
+	free, near, full := drain(false, 0), drain(true, 0), drain(true, 2*standing)
+	if !(free < near && near < full) {
+		t.Errorf("100 kB take %v on a free path, %v near the capacity, %v with a queue", free, near, full)
+	}
+}
+
 // TestPacerLetsAFreshFramePass: a frame at the target's rate leaves at once, a
 // key frame of ten times its size does not.
 func TestPacerLetsAFreshFramePass(t *testing.T) {
