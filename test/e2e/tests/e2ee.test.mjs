@@ -170,7 +170,7 @@ describe("E1: end-to-end encryption in Chromium", { timeout: 600_000 }, () => {
     await ana.page.getByLabel("Number that another person has").fill("");
   });
 
-  test("what the server has is noise: a device without keys decodes nothing of what it is sent, nor does ffmpeg", async () => {
+  test("what the server has is noise: a device without keys sees nothing of the picture, nor does ffmpeg", async () => {
     const eve = await Outside.open(browser, server, "Eve");
     try {
       const joined = await eve.join("sealed");
@@ -180,8 +180,9 @@ describe("E1: end-to-end encryption in Chromium", { timeout: 600_000 }, () => {
         return s.seen > 120 && s.heard > 200 ? s : Promise.reject(new Error(JSON.stringify(s)));
       }, "frames come to the device without keys");
       console.log(`    without keys: ${JSON.stringify(got)}`);
-      // VP8 is arithmetic coding: now and then noise can be decoded, to noise.
-      assert.ok(got.framesDecoded < got.framesReceived / 4, "its decoder takes the frames");
+      // VP8 is arithmetic coding with the SFrame header at its beginning: with one key
+      // in a few, a decoder finds nothing wrong in the noise and makes noise of it.
+      // So neither its errors nor its silence say anything; what it shows does.
       const shown = await eve.pictures();
       console.log(`    and shows ${JSON.stringify(shown)}`);
       assert.ok(!shown.some(redAndBlue), "it shows the picture");
@@ -208,8 +209,7 @@ describe("E1: end-to-end encryption in Chromium", { timeout: 600_000 }, () => {
       for (const [, list] of kids) {
         const d = decode(dir, "sealed", list);
         console.log(`    ffmpeg, sealed: ${JSON.stringify(d)}`);
-        // What it makes of noise is noise, and however much it makes of it, none is the picture.
-        assert.ok(d.errors > 0, "ffmpeg fails on the payload");
+        assert.ok(d.frames > 10, "frames of each sender");
         assert.equal(d.shown, 0, "the picture is in it");
       }
       // The others do not take it for a member: no key is told to it, and people see that.

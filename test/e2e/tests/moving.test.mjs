@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { launchChromium } from "../lib/browsers.mjs";
-import { arrivals, deltaOf, gapsBetween, keepConnections, lossOf, quantile } from "../lib/media.mjs";
+import { arrivals, deltaOf, gapsBetween, keepConnections, lossOf, quantile, watcher } from "../lib/media.mjs";
 import { noErrors, Person, receives, roster } from "../lib/people.mjs";
 import { Relay, through } from "../lib/relay.mjs";
 import { finish, startServer, waitFor } from "../lib/server.mjs";
@@ -17,12 +17,6 @@ const DELAY_MS = 50; // how much later than ever before a packet may be for a re
 
 const wait = (ms) => new Promise((r) => setTimeout(r, ms));
 
-/** For addInitScript: who only listens has no camera and is silent. */
-const listener = () => {
-  localStorage.setItem("parley.pref.camOn", "0");
-  localStorage.setItem("parley.pref.micOn", "0");
-};
-
 describe("a publisher on the move", { timeout: 400_000 }, () => {
   let server, browser, relay, ana, bo, cem;
 
@@ -30,9 +24,9 @@ describe("a publisher on the move", { timeout: 400_000 }, () => {
     server = await startServer();
     relay = await Relay.start({ target: server.media });
     browser = await launchChromium();
-    cem = await Person.open(browser, server.room("move"), "Cem", {}, listener, keepConnections); // two would do without the server
+    cem = await Person.open(browser, server.room("move"), "Cem", {}, watcher, keepConnections); // two would do without the server
     await cem.enter();
-    bo = await Person.open(browser, server.room("move"), "Bo", {}, listener, arrivals);
+    bo = await Person.open(browser, server.room("move"), "Bo", {}, watcher, arrivals);
     await bo.enter();
     ana = await Person.open(browser, server.room("move"), "Ana", {}, through(relay));
     await ana.enter();
