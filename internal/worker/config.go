@@ -121,7 +121,8 @@ func (c *Config) setDefaults() {
 	if c.Caps.JoinTimeout == 0 {
 		c.Caps.JoinTimeout = d.JoinTimeout
 	}
-	c.Socket.ECN = true // RFC 8888 tells publishers
+	c.Socket.ECN = true    // RFC 8888 tells publishers
+	c.Socket.Stamps = true // so that they hear of the path, and not of a busy shard
 	c.Socket.Aside = true
 	if c.Clock == nil {
 		c.Clock = clock.NewSystem()

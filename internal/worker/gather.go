@@ -33,7 +33,7 @@ func (w *Worker) gather(now clock.Time) clock.Time {
 	}
 	for range gatherNaps {
 		n, err := w.sock.Linger(w.batch, gatherNap)
-		now = w.cfg.Clock.Now()
+		now, w.wall = w.cfg.Clock.Now(), time.Now().UnixNano()
 		for i := range w.batch.Items[:n] {
 			w.datagram(now, &w.batch.Items[i])
 		}

@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"time"
+
 	"parley/internal/base/clock"
 	"parley/internal/media/graph"
 	"parley/internal/transport/demux"
@@ -30,8 +32,21 @@ func (w *Worker) datagram(now clock.Time, d *udp.Datagram) {
 	}
 	w.seen.Count(kind, reason)
 	if l != nil {
-		w.deliver(now, l, kind, ice.Path{Addr: d.From}, d.B, d.ECN)
+		w.deliver(now, l, kind, ice.Path{Addr: d.From}, d.B, d.ECN, w.came(now, d))
 	}
+}
+
+// oldest is how long a datagram may have lain in the socket; a system's clock that
+// was set meanwhile says more.
+const oldest = 2 * time.Second
+
+// came is when the machine had a datagram, 0 if nobody knows.
+func (w *Worker) came(now clock.Time, d *udp.Datagram) clock.Time {
+	age := time.Duration(w.wall - d.Stamp)
+	if d.Stamp == 0 || w.wall == 0 || age > oldest {
+		return 0
+	}
+	return max(now.Add(-max(age, 0)), 1)
 }
 
 func (w *Worker) byUfrag(b []byte) *leg {
@@ -49,11 +64,11 @@ func (w *Worker) byUfrag(b []byte) *leg {
 // deliver hands a datagram to its link, and media on to the engine. A packet is
 // opened into a buffer of the pool, so that what the engine keeps does not pin
 // the socket's memory; a buffer that was not kept serves the next packet.
-func (w *Worker) deliver(now clock.Time, l *leg, kind demux.Kind, from ice.Path, b []byte, ecn uint8) {
+func (w *Worker) deliver(now clock.Time, l *leg, kind demux.Kind, from ice.Path, b []byte, ecn uint8, came clock.Time) {
 	if w.spare == nil {
 		w.spare = w.pool.ring.Get()
 	}
-	w.spare.ECN = ecn
+	w.spare.ECN, w.spare.Came = ecn, came
 	switch l.HandleDatagram(now, kind, from, b, w.spare) {
 	case link.RTP:
 		buf := w.spare

@@ -168,7 +168,7 @@ func (w *Worker) frame(now clock.Time, f frame) {
 	}
 	w.seen.Count(kind, reason)
 	if l != nil {
-		w.deliver(now, l, kind, ice.Path{Addr: f.conn.RemoteAddr(), TCP: id}, b, 0)
+		w.deliver(now, l, kind, ice.Path{Addr: f.conn.RemoteAddr(), TCP: id}, b, 0, 0)
 	}
 }
 

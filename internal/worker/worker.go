@@ -45,6 +45,7 @@ type Worker struct {
 	batch    *udp.ReadBatch
 	gathered clock.Time // end of the last wait for the rest of a picture
 	aside    rtcpAside
+	wall     int64     // ns since 1970 at the turn's beginning, or when it read again
 	spare    *ring.Buf // the buffer the next packet is opened into
 	tx       outbox
 	seal     sealer
@@ -144,6 +145,7 @@ func (w *Worker) wakeAt() time.Time {
 // then sends all of it at once.
 func (w *Worker) turn(n int) {
 	now := w.cfg.Clock.Now()
+	w.wall = time.Now().UnixNano()
 	w.count.Turns++
 	// Commands first: a peer's first check may already lie in this batch, and the
 	// Open that it answers waits in the mailbox.

@@ -10,6 +10,8 @@ package ring
 import (
 	"sync"
 	"sync/atomic"
+
+	"parley/internal/base/clock"
 )
 
 // Size is the capacity of a buffer in bytes. A media packet is at most 1500
@@ -20,7 +22,9 @@ const Size = 1536
 type Buf struct {
 	refs atomic.Int32
 	// ECN are the two bits of the IP header it came with (RFC 3168), 0 if unknown.
-	ECN  uint8
+	ECN uint8
+	// Came is when the machine had it, 0 if unknown: not later than it is handled.
+	Came clock.Time
 	pool *Pool
 	N    int
 	B    [Size]byte
@@ -71,7 +75,7 @@ func (p *Pool) Get() *Buf {
 	p.free = p.free[:len(p.free)-1]
 	p.mu.Unlock()
 	p.live.Add(1)
-	b.N, b.ECN = 0, 0
+	b.N, b.ECN, b.Came = 0, 0, 0
 	b.refs.Store(1)
 	return b
 }

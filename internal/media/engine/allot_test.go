@@ -170,3 +170,28 @@ func TestSFM8_BudgetLowersThisLegOnly(t *testing.T) {
 		})
 	}
 }
+
+// TestAFreshEncodingIsNotCheap: what is measured of an encoding that begins grows
+// from nothing. Nobody is sent it for that whose path is too narrow for the whole
+// of it, and who has room for it gets it at once.
+func TestAFreshEncodingIsNotCheap(t *testing.T) {
+	s := &stage{room: newRoom(t, 1), budget: map[*peer]uint64{}}
+	c := newCamera(s.room, 0)
+	s.cams, c.on[2] = append(s.cams, c), false
+	v, w := screened(s.room, 0, 1), screened(s.room, 0, 1)
+	sv, sw := v.subscribe(c.enc[0], plane.Subscription{}), w.subscribe(c.enc[0], plane.Subscription{})
+	s.budget[v], s.budget[w] = 900_000, 3_000_000
+	s.play(4 * time.Second)
+	_, _, atV := v.shows(sv.SSRC, 0)
+	_, _, atW := w.shows(sw.SSRC, 0)
+	c.on[2] = true
+	s.play(5 * time.Second)
+	got, _, _ := v.shows(sv.SSRC, atV)
+	if n := switches(got); n > 0 || got[0] != '1' {
+		t.Errorf("%d switches at 900 kbit/s: %s", n, got)
+	}
+	got, _, _ = w.shows(sw.SSRC, atW)
+	if n := switches(got); n != 1 || got[45] != '2' {
+		t.Errorf("%d switches at 3 Mbit/s, or late: %s", n, got)
+	}
+}

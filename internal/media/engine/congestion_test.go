@@ -285,3 +285,44 @@ func TestCCFB_BothWays(t *testing.T) {
 		t.Error("no estimate")
 	}
 }
+
+// TestTWCC_TellsWhenPacketsCame: packets that a busy shard sees all at once are told
+// as they came, so that the publisher estimates the path and not the shard.
+func TestTWCC_TellsWhenPacketsCame(t *testing.T) {
+	r := newRoom(t, 1)
+	p := r.join(0, pubMedia(plane.Video))
+	x := p.publish("0", plane.Video, 1)
+	r.now = r.now.Add(time.Second)
+	const n, apart = 12, 5 * time.Millisecond
+	for i := range n {
+		buf := r.pool.Get()
+		buf.N = copy(buf.B[:], x.packet(vp8Key, true))
+		buf.Came = r.now.Add(-time.Duration(n-i) * apart)
+		r.shards[0].HandleRTP(r.now, p.leg, buf, &r.outs[0])
+		buf.Release()
+		x.ts += 3000
+	}
+	var told []int32
+	for range 200 {
+		r.turn()
+		for _, s := range p.got {
+			var q rtcp.Packet
+			for it := rtcp.Parse(s.b); s.rtcp && it.Next(&q); {
+				f, _ := q.TWCC()
+				for _, d, ok := f.Next(); ok; _, d, ok = f.Next() {
+					told = append(told, d)
+				}
+			}
+		}
+		p.clear()
+		r.now = r.now.Add(time.Millisecond)
+	}
+	if len(told) != n {
+		t.Fatalf("%d packets told", len(told))
+	}
+	for _, d := range told[1:] { // the first is from the reference
+		if got := time.Duration(d) * 250 * time.Microsecond; got != apart {
+			t.Errorf("told %v after the one before, came %v after it", got, apart)
+		}
+	}
+}

@@ -32,7 +32,7 @@ func (e *Engine) HandleRTP(now clock.Time, id graph.LegID, buf *ring.Buf, out *O
 	}
 	l.packets++
 	l.octets += uint64(len(b))
-	e.feedback(now, l, b, &h, buf.ECN)
+	e.feedback(now, l, b, &h, buf)
 	e.take(now, l, buf, &h, out)
 	if len(e.keys) > 0 {
 		e.settle(now, out)
@@ -40,15 +40,19 @@ func (e *Engine) HandleRTP(now clock.Time, id graph.LegID, buf *ring.Buf, out *O
 }
 
 // feedback notes the packet for congestion control, whatever becomes of it.
-func (e *Engine) feedback(now clock.Time, l *leg, b []byte, h *rtp.Header, ecn uint8) {
+func (e *Engine) feedback(now clock.Time, l *leg, b []byte, h *rtp.Header, buf *ring.Buf) {
+	at := now
+	if buf.Came != 0 {
+		at = buf.Came
+	}
 	switch {
 	case l.useTWCC:
 		if d, ok := h.Ext(b, l.ids.twcc); ok && len(d) >= 2 {
-			l.twcc.Record(now, uint16(d[0])<<8|uint16(d[1]))
+			l.twcc.Record(at, uint16(d[0])<<8|uint16(d[1]))
 			e.wake(l, l.twcc.Due())
 		}
 	case l.useCCFB:
-		l.marks.Record(now, h.SSRC, h.Seq, ecn)
+		l.marks.Record(at, h.SSRC, h.Seq, buf.ECN)
 		e.wake(l, l.marks.Due())
 	case l.useREMB:
 		l.est.Add(now, len(b))

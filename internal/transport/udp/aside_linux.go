@@ -54,7 +54,7 @@ func (f *fast) openAside(fd int, local netip.AddrPort) {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 0)
 		return
 	}
-	side.cfg.NoGSO, side.cfg.NoGRO = true, true
+	side.cfg.NoGSO, side.cfg.NoGRO, side.cfg.Stamps = true, true, false
 	side.probe(s)
 	f.aside = &aside{fd: s, out: side}
 }

@@ -8,6 +8,9 @@ type Datagram struct {
 	From netip.AddrPort // IPv4-mapped addresses are unmapped
 	B    []byte
 	ECN  uint8 // the two ECN bits; 0 unless Config.ECN
+	// Stamp is when the kernel had it, in ns since 1970 by the system's clock; 0
+	// unless Config.Stamps and the system tells. The datagrams of a run have one.
+	Stamp int64
 }
 
 // ReadBatch is the preallocated memory of one Read. Make it with

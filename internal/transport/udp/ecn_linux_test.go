@@ -82,3 +82,43 @@ func tos(t *testing.T, c *net.UDPConn, mark int) {
 		t.Fatal(err)
 	}
 }
+
+// TestStampsTellWhenPacketsCame: a reader that comes late is told when each packet
+// was there.
+func TestStampsTellWhenPacketsCame(t *testing.T) {
+	s, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), Config{ECN: true, Stamps: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	conn, err := net.Dial("udp", s.Info().Local.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var before, after [3]int64
+	for i := range before {
+		before[i] = time.Now().UnixNano()
+		if _, err := conn.Write(make([]byte, 100+i)); err != nil { // of unequal size: no run
+			t.Fatal(err)
+		}
+		after[i] = time.Now().UnixNano()
+		time.Sleep(5 * time.Millisecond) // apart, and long before they are read
+	}
+	batch, n := s.NewBatch(), 0
+	for end := time.Now().Add(10 * time.Second); n < 3 && time.Now().Before(end); {
+		if _, err := s.Read(batch, end); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range batch.Items {
+			i := len(d.B) - 100
+			if d.Stamp < before[i] || d.Stamp > after[i] {
+				t.Errorf("packet %d: stamped %d ns after it was sent, sending took %d", i, d.Stamp-before[i], after[i]-before[i])
+			}
+			n++
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d packets", n)
+	}
+}

@@ -134,6 +134,9 @@ func (f *fast) probe(fd int) {
 	if !f.cfg.NoGRO {
 		f.gro = unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) == nil
 	}
+	if f.cfg.Stamps {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	}
 	if f.cfg.ECN {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
 		if f.v6 {

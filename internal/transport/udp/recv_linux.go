@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	controlSize = 64    // room for UDP_GRO and the ECN byte, each 24 bytes with padding
+	controlSize = 96    // room for UDP_GRO and the ECN byte, each 24 bytes with padding, and a timespec with 32
 	groSize     = 65536 // the largest thing UDP_GRO can build
 )
 
@@ -126,39 +126,48 @@ func (f *fast) split(b *ReadBatch, fb *fastBatch, i int) (bytes uint64) {
 	}
 	data := fb.mem[i*fb.each : i*fb.each+int(h.n)]
 	from := address(&fb.names[i])
-	seg, ecn := controls(fb.ctl[i][:min(int(h.hdr.Controllen), controlSize)])
+	c := controls(fb.ctl[i][:min(int(h.hdr.Controllen), controlSize)])
+	seg := c.seg
 	if seg <= 0 {
 		seg = len(data)
 	}
 	bytes = uint64(len(data))
 	for {
 		k := min(seg, len(data))
-		b.Items = append(b.Items, Datagram{From: from, B: data[:k:k], ECN: ecn})
+		b.Items = append(b.Items, Datagram{From: from, B: data[:k:k], ECN: c.ecn, Stamp: c.stamp})
 		if data = data[k:]; len(data) == 0 {
 			return bytes
 		}
 	}
 }
 
-// controls reads the control messages we asked for.
-func controls(c []byte) (seg int, ecn uint8) {
+// control is what the control messages we asked for say.
+type control struct {
+	seg   int
+	ecn   uint8
+	stamp int64
+}
+
+func controls(c []byte) (out control) {
 	const head = unix.SizeofCmsghdr
 	for len(c) >= head {
 		n := int(binary.NativeEndian.Uint64(c))
 		if n < head || n > len(c) {
-			return seg, ecn
+			return out
 		}
 		level, typ := binary.NativeEndian.Uint32(c[8:]), binary.NativeEndian.Uint32(c[12:])
 		v := c[head:n]
 		switch {
 		case level == unix.SOL_UDP && typ == unix.UDP_GRO && len(v) >= 4:
-			seg = int(binary.NativeEndian.Uint32(v))
+			out.seg = int(binary.NativeEndian.Uint32(v))
 		case (level == unix.SOL_IP && typ == unix.IP_TOS || level == unix.SOL_IPV6 && typ == unix.IPV6_TCLASS) && len(v) >= 1:
-			ecn = v[0] & 3 // little-endian on both systems we build for
+			out.ecn = v[0] & 3 // little-endian on both systems we build for
+		case level == unix.SOL_SOCKET && typ == unix.SCM_TIMESTAMPNS && len(v) >= 16:
+			out.stamp = int64(binary.NativeEndian.Uint64(v))*1e9 + int64(binary.NativeEndian.Uint64(v[8:]))
 		}
 		c = c[min((n+7)&^7, len(c)):]
 	}
-	return seg, ecn
+	return out
 }
 
 func address(sa *unix.RawSockaddrInet6) netip.AddrPort {

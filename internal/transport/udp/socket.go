@@ -23,6 +23,8 @@ type Config struct {
 	Patience time.Duration
 	// ECN asks for the ECN bits of arriving packets.
 	ECN bool
+	// Stamps asks when packets arrived: a reader that was held up sees many at once.
+	Stamps bool
 	// Aside puts RTCP aside where the system can: see [Socket.Aside].
 	Aside bool
 	// NoGSO, NoGRO and Plain switch a fast way off, for tests and for systems
