@@ -130,16 +130,28 @@ func (d *Demand) mayRise(now clock.Time, budget uint64) bool {
 // a bit; Nothing if there is none up to the useful one.
 func (d *Demand) next(i int) (int, float64) {
 	for k := i + 1; k <= d.top; k++ {
-		a, b := &d.Ladder[i], &d.Ladder[k]
-		if b.worth <= a.worth {
+		a, b := d.worth(i), d.worth(k)
+		if b <= a {
 			continue
 		}
-		if b.Rate <= a.Rate {
-			return k, b.worth * 1e9
+		if d.Ladder[k].Rate <= d.Ladder[i].Rate {
+			return k, b * 1e9
 		}
-		return k, (b.worth - a.worth) / float64(b.Rate-a.Rate)
+		return k, (b - a) / float64(d.Ladder[k].Rate-d.Ladder[i].Rate)
 	}
 	return Nothing, 0
+}
+
+// stay is how much more a rung is worth that is reached without a key frame: where
+// the path is narrow that costs what the next second has, and a picture that stands.
+const stay = 1.25
+
+// worth is what rung i is to who is shown what was given last.
+func (d *Demand) worth(i int) float64 {
+	if d.was != Nothing && d.Ladder[i].Part == d.Ladder[d.was].Part {
+		return stay * d.Ladder[i].worth
+	}
+	return d.Ladder[i].worth
 }
 
 // follow notes when the budget grew.

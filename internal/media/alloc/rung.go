@@ -9,6 +9,8 @@ type Rung struct {
 	Rate          uint64 // bit/s
 	Width, Height uint16 // pixels; 0: not known
 	FPS           uint8  // 0: not known
+	// Part is equal for rungs that are reached from each other without a key frame.
+	Part int16
 
 	worth float64
 }

@@ -1,7 +1,9 @@
 package alloc_test
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -248,5 +250,50 @@ func TestHalfOfTheBudgetIsNoRisk(t *testing.T) {
 	p.run(2*time.Second, always(full))
 	if g := p.d[0].Given(); g == 0 || g == top {
 		t.Errorf("rung %d with room for the best", g)
+	}
+}
+
+// TestAKeyFrameIsPaidForOnlyForMore: a larger picture that moves less is not worth a
+// change of encoding, in either direction; one that is more is.
+func TestAKeyFrameIsPaidForOnlyForMore(t *testing.T) {
+	ladder := func(fps uint8) []alloc.Rung {
+		var out []alloc.Rung
+		for i, w := range []uint16{240, 480} {
+			for k, share := range []uint64{40, 60, 100} {
+				out = append(out, alloc.Rung{
+					Level: int32(10*i + k), Part: int16(i), Width: w, Height: w * 9 / 16,
+					FPS: fps >> (2 - k), Rate: []uint64{1_500, 3_750}[i] * share,
+				})
+			}
+		}
+		slices.SortFunc(out, func(a, b alloc.Rung) int { return cmp.Compare(a.Rate, b.Rate) })
+		alloc.Weigh(out)
+		return out
+	}
+	var s alloc.Splitter
+	for _, c := range []struct {
+		fps            uint8
+		before, budget uint64
+		want           int32
+	}{
+		{15, 150_000, 290_000, 2},  // stays: the larger one would have half of the frames
+		{16, 150_000, 290_000, 2},  // and does not come and go with what is measured
+		{14, 150_000, 290_000, 2},  //
+		{15, 400_000, 290_000, 11}, // stays with the larger one
+		{15, 150_000, 400_000, 12}, // larger and as smooth
+		{30, 150_000, 290_000, 11}, // larger and smooth enough
+		{15, 400_000, 200_000, 2},  // no room for smooth enough
+	} {
+		d := &alloc.Demand{Class: alloc.Speaker, Ladder: ladder(c.fps)}
+		at := clock.Time(time.Second)
+		for _, budget := range []uint64{c.before, c.budget} {
+			for range 40 {
+				at = at.Add(250 * time.Millisecond)
+				s.Split(at, budget, []*alloc.Demand{d})
+			}
+		}
+		if got := d.Ladder[d.Given()].Level; got != c.want {
+			t.Errorf("%d frames/s, from %d to %d kbit/s: rung %d, want %d", c.fps, c.before/1000, c.budget/1000, got, c.want)
+		}
 	}
 }

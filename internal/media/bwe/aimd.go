@@ -32,6 +32,9 @@ const (
 	fell         = 0.75                   // share of the long measure that is no chance
 	emptied      = 0.8                    // share of the queue that is less of it
 	cutEvery     = 200 * time.Millisecond // longest wait between cuts
+	// cutAgain is how long after a cut a packet must have left whose delay asks for the
+	// next: what left before met the queue that the cut was for.
+	cutAgain = 300 * time.Millisecond
 )
 
 // capacity is the running mean of acknowledged rates at over-use: where the
@@ -164,7 +167,7 @@ func (a *aimd) decrease(now clock.Time, in input) {
 	proven := a.arriving(now, in)
 	// What left before the last cut tells nothing of it, unless the path fell to half
 	// or the queue is long: in another's queue it would be told of too late.
-	early := now.Sub(a.cutAt) < min(cutEvery, max(10*time.Millisecond, in.rtt)) || in.sent < a.cutAt.Add(detectorTime) && in.queue < fullQueue
+	early := now.Sub(a.cutAt) < min(cutEvery, max(10*time.Millisecond, in.rtt)) || in.sent < a.cutAt.Add(cutAgain) && in.queue < fullQueue
 	if !a.cutAt.IsZero() && early && (proven == 0 || proven > a.rate/2) {
 		return
 	}

@@ -29,8 +29,23 @@ func TestRFC8083_Congestion(t *testing.T) {
 			break
 		}
 	}
-	if b.Open() != Congestion || opened != 3 {
+	if b.Open() != Congestion || opened != 10 {
 		t.Errorf("%v after %d reports", b.Open(), opened)
+	}
+	// Five percent in bursts, from far away: three reports of 12 % in a row, and a
+	// second of 3 Mbit/s for a key picture, are no congestion.
+	b.Start(sec)
+	for i := range 60 {
+		r := Report{Highest: uint32(i*100 + 1), Fraction: 0.03, Sent: 1_500_000, Packet: 1000, RTT: 200 * time.Millisecond}
+		if i%10 < 3 {
+			r.Fraction = 0.12
+		}
+		if i%10 == 2 {
+			r.Sent = 3_000_000
+		}
+		if b.Report(sec.Add(time.Duration(i+1)*time.Second), r) != Closed {
+			t.Fatalf("opened after %d reports with bursts", i+1)
+		}
 	}
 }
 

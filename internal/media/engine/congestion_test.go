@@ -149,13 +149,13 @@ func TestCircuitBreaker(t *testing.T) {
 		if ms%1000 == 999 && sent[ms/1000] > 0 {
 			v.rawRTCP(rtcp.AppendRR(nil, 77, []rtcp.Block{{SSRC: sub.SSRC, Fraction: lost, Highest: uint32(last)}}))
 		}
-		if ms == 12_000 {
+		if ms == 15_000 {
 			keys = cam.keys
 		}
 		r.now = r.now.Add(time.Millisecond)
 	}
 	t.Log(sent)
-	if sent[1] == 0 || sent[10] != 0 || sent[39] == 0 {
+	if sent[1] == 0 || sent[15] != 0 || sent[39] == 0 {
 		t.Errorf("packets a second: %v", sent)
 	}
 	if cam.keys <= keys {

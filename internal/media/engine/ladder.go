@@ -48,7 +48,7 @@ func (t *track) rungs(now clock.Time) []alloc.Rung {
 	y.note(now)
 	for i := range y.found {
 		r := &y.found[i]
-		n := alloc.Rung{Level: level(r.Quality), Rate: r.Rate, Width: r.Width, Height: r.Height, FPS: r.FPS}
+		n := alloc.Rung{Level: level(r.Quality), Rate: r.Rate, Width: r.Width, Height: r.Height, FPS: r.FPS, Part: int16(r.Encoding)<<8 | int16(r.Spatial)}
 		if n.Rate == 0 {
 			n.Rate = t.guess(r)
 		} else if least := t.least(now, r); least > 0 {
