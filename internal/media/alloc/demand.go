@@ -146,9 +146,11 @@ func (d *Demand) next(i int) (int, float64) {
 // the path is narrow that costs what the next second has, and a picture that stands.
 const stay = 1.25
 
+func (d *Demand) part(i int) int16 { return d.Ladder[i].Part }
+
 // worth is what rung i is to who is shown what was given last.
 func (d *Demand) worth(i int) float64 {
-	if d.was != Nothing && d.Ladder[i].Part == d.Ladder[d.was].Part {
+	if d.was != Nothing && d.part(i) == d.part(d.was) {
 		return stay * d.Ladder[i].worth
 	}
 	return d.Ladder[i].worth

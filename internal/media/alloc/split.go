@@ -124,7 +124,8 @@ func (p *pass) lowest(d *Demand) {
 }
 
 // fits reports whether rung i can be had for that much more. However often a
-// rise was a mistake, one to half of the budget is none.
+// rise was a mistake, one to half of the budget is none, and one without a key frame
+// costs little if it is.
 func (p *pass) fits(d *Demand, i int, more uint64) bool {
 	need := p.used + more
 	if i <= d.was {
@@ -133,7 +134,8 @@ func (p *pass) fits(d *Demand, i int, more uint64) bool {
 	if p.short && i > 0 && d.grew != 0 && p.now.Sub(d.grew) < calm {
 		return false
 	}
-	return withMargin(need) <= p.budget && (d.mayRise(p.now, p.budget) || 2*need <= p.budget && p.now.Sub(d.lowered) >= settled)
+	easy := 2*need <= p.budget || d.was != Nothing && d.part(i) == d.part(d.was)
+	return withMargin(need) <= p.budget && (d.mayRise(p.now, p.budget) || easy && p.now.Sub(d.lowered) >= settled)
 }
 
 // raise goes up step by step among equals, where a bit gains most.

@@ -16,9 +16,9 @@ const start = clock.Time(time.Second)
 // simulcast is what a browser sends of a 720p camera.
 func simulcast() []alloc.Rung {
 	l := []alloc.Rung{
-		{Level: 0, Rate: 150_000, Width: 320, Height: 180, FPS: 30},
-		{Level: 1, Rate: 500_000, Width: 640, Height: 360, FPS: 30},
-		{Level: 2, Rate: 1_700_000, Width: 1280, Height: 720, FPS: 30},
+		{Level: 0, Part: 0, Rate: 150_000, Width: 320, Height: 180, FPS: 30},
+		{Level: 1, Part: 1, Rate: 500_000, Width: 640, Height: 360, FPS: 30},
+		{Level: 2, Part: 2, Rate: 1_700_000, Width: 1280, Height: 720, FPS: 30},
 	}
 	alloc.Weigh(l)
 	return l
@@ -30,7 +30,7 @@ func scalable() []alloc.Rung {
 	for s := range 3 {
 		for t := range 3 {
 			l = append(l, alloc.Rung{
-				Level: int32(s<<8 | t), Rate: uint64(100_000*(s*s*s+1)) * uint64(t+2) / 2,
+				Level: int32(s<<8 | t), Part: int16(s), Rate: uint64(100_000*(s*s*s+1)) * uint64(t+2) / 2,
 				Width: 320 << s, Height: 180 << s, FPS: uint8(15 << t / 2),
 			})
 		}

@@ -297,3 +297,47 @@ func TestAKeyFrameIsPaidForOnlyForMore(t *testing.T) {
 		}
 	}
 }
+
+// TestFramesComeBackSoon: fewer frames of the same picture were no mistake that must
+// not be repeated; they come back as soon as there is room, however often larger
+// pictures had to be taken back before.
+func TestFramesComeBackSoon(t *testing.T) {
+	var l []alloc.Rung
+	for s := range 2 {
+		for k, share := range []uint64{40, 60, 100} {
+			l = append(l, alloc.Rung{
+				Level: int32(10*s + k), Part: int16(s), Width: 480 << s, Height: 270 << s, FPS: 30 >> (2 - k),
+				Rate: []uint64{3_750, 17_000}[s] * share,
+			})
+		}
+	}
+	slices.SortFunc(l, func(a, b alloc.Rung) int { return cmp.Compare(a.Rate, b.Rate) })
+	alloc.Weigh(l)
+	d := &alloc.Demand{Class: alloc.Speaker, Ladder: l}
+	var s alloc.Splitter
+	at := clock.Time(time.Second)
+	play := func(budget uint64, span time.Duration) int32 {
+		for end := at.Add(span); at < end; at = at.Add(250 * time.Millisecond) {
+			s.Split(at, budget, []*alloc.Demand{d})
+		}
+		return l[d.Given()].Level
+	}
+	up := func() {
+		for n := 0; play(2_000_000, time.Second) != 12; n++ {
+			if n > 60 {
+				t.Fatal("never up")
+			}
+		}
+	}
+	for range 4 { // rises of encoding that are taken back wait longer and longer
+		up()
+		play(400_000, 3*time.Second)
+	}
+	up()
+	if got := play(1_500_000, time.Second); got != 11 {
+		t.Fatalf("rung %d with less", got)
+	}
+	if got := play(1_900_000, 2*time.Second); got != 12 {
+		t.Errorf("rung %d two seconds after there is room again", got)
+	}
+}
