@@ -43,7 +43,7 @@ const oldest = 2 * time.Second
 // came is when the machine had a datagram, 0 if nobody knows.
 func (w *Worker) came(now clock.Time, d *udp.Datagram) clock.Time {
 	age := time.Duration(w.wall - d.Stamp)
-	if d.Stamp == 0 || w.wall == 0 || age > oldest {
+	if d.Stamp == 0 || age > oldest {
 		return 0
 	}
 	return max(now.Add(-max(age, 0)), 1)

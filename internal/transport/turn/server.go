@@ -41,8 +41,8 @@ func New(c Config) (*Server, error) {
 	s.relays.peers = s.peers
 	s.guard = &guard{peers: s.peers, relays: s.relays, cap: &limiter{}}
 	err := s.bind(c.Listen)
-	if any := c.Listen.Port() == 0; err != nil && (any || c.PickPort) {
-		s.moved = !any
+	if free := c.Listen.Port() == 0; err != nil && (free || c.PickPort) {
+		s.moved = !free
 		for range 20 { // UDP and TCP need the same number
 			if err = s.bind(netip.AddrPortFrom(c.Listen.Addr(), 0)); err == nil {
 				break

@@ -126,29 +126,30 @@ func (f *fast) split(b *ReadBatch, fb *fastBatch, i int) (bytes uint64) {
 	}
 	data := fb.mem[i*fb.each : i*fb.each+int(h.n)]
 	from := address(&fb.names[i])
-	c := controls(fb.ctl[i][:min(int(h.hdr.Controllen), controlSize)])
-	seg := c.seg
+	c := Controls(fb.ctl[i][:min(int(h.hdr.Controllen), controlSize)])
+	seg := c.Segment
 	if seg <= 0 {
 		seg = len(data)
 	}
 	bytes = uint64(len(data))
 	for {
 		k := min(seg, len(data))
-		b.Items = append(b.Items, Datagram{From: from, B: data[:k:k], ECN: c.ecn, Stamp: c.stamp})
+		b.Items = append(b.Items, Datagram{From: from, B: data[:k:k], ECN: c.ECN, Stamp: c.Stamp})
 		if data = data[k:]; len(data) == 0 {
 			return bytes
 		}
 	}
 }
 
-// control is what the control messages we asked for say.
-type control struct {
-	seg   int
-	ecn   uint8
-	stamp int64
+// Control is what the control messages of a read say; a zero value was not told.
+type Control struct {
+	Segment int   // bytes of each datagram of a run (UDP_GRO)
+	ECN     uint8 // two bits (RFC 3168)
+	Stamp   int64 // when the kernel had it, ns since 1970
 }
 
-func controls(c []byte) (out control) {
+// Controls reads the control messages that the kernel put into c.
+func Controls(c []byte) (out Control) {
 	const head = unix.SizeofCmsghdr
 	for len(c) >= head {
 		n := int(binary.NativeEndian.Uint64(c))
@@ -159,11 +160,11 @@ func controls(c []byte) (out control) {
 		v := c[head:n]
 		switch {
 		case level == unix.SOL_UDP && typ == unix.UDP_GRO && len(v) >= 4:
-			out.seg = int(binary.NativeEndian.Uint32(v))
+			out.Segment = int(binary.NativeEndian.Uint32(v))
 		case (level == unix.SOL_IP && typ == unix.IP_TOS || level == unix.SOL_IPV6 && typ == unix.IPV6_TCLASS) && len(v) >= 1:
-			out.ecn = v[0] & 3 // little-endian on both systems we build for
+			out.ECN = v[0] & 3 // little-endian on both systems we build for
 		case level == unix.SOL_SOCKET && typ == unix.SCM_TIMESTAMPNS && len(v) >= 16:
-			out.stamp = int64(binary.NativeEndian.Uint64(v))*1e9 + int64(binary.NativeEndian.Uint64(v[8:]))
+			out.Stamp = int64(binary.NativeEndian.Uint64(v))*1e9 + int64(binary.NativeEndian.Uint64(v[8:]))
 		}
 		c = c[min((n+7)&^7, len(c)):]
 	}

@@ -3,7 +3,6 @@
 package wire
 
 import (
-	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"parley/internal/transport/udp"
 )
 
 // together is how many datagrams one call takes: a video frame's packets.
@@ -102,11 +103,12 @@ func (b *batch) read(f func([]byte, time.Duration)) error {
 
 // lay is how long before now message i came.
 func (b *batch) lay(i int, now int64) time.Duration {
-	c := b.ctl[i][:]
-	if !b.age || b.hdrs[i].hdr.Controllen < stampSize || binary.NativeEndian.Uint32(c[8:]) != unix.SOL_SOCKET ||
-		binary.NativeEndian.Uint32(c[12:]) != unix.SCM_TIMESTAMPNS {
+	if !b.age {
 		return 0
 	}
-	sec, nsec := binary.NativeEndian.Uint64(c[16:]), binary.NativeEndian.Uint64(c[24:])
-	return time.Duration(max(now-int64(sec)*1e9-int64(nsec), 0))
+	stamp := udp.Controls(b.ctl[i][:min(int(b.hdrs[i].hdr.Controllen), stampSize)]).Stamp
+	if stamp == 0 {
+		return 0
+	}
+	return time.Duration(max(now-stamp, 0))
 }

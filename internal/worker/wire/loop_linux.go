@@ -4,7 +4,6 @@ package wire
 
 import (
 	"context"
-	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"parley/internal/base/clock"
+	"parley/internal/transport/udp"
 )
 
 const (
@@ -225,7 +225,8 @@ func (l *Loop) read(b *berth) {
 	now, wall := l.clock.Now(), time.Now().UnixNano()
 	for i := range int(n) {
 		h := &l.hdrs[i]
-		stamp, seg := loopControls(l.ctl[i][:min(int(h.hdr.Controllen), loopControl)])
+		told := udp.Controls(l.ctl[i][:min(int(h.hdr.Controllen), loopControl)])
+		stamp, seg := told.Stamp, told.Segment
 		h.hdr.SetControllen(loopControl)
 		h.hdr.Flags = 0
 		data := l.mem[i*l.each:][:min(int(h.n), l.each)]
@@ -241,26 +242,6 @@ func (l *Loop) read(b *berth) {
 			data = data[k:]
 		}
 	}
-}
-
-// loopControls finds the kernel's stamp in ns and the size of a run's datagrams, 0 if absent.
-func loopControls(c []byte) (stamp int64, seg int) {
-	const head = unix.SizeofCmsghdr
-	for len(c) >= head {
-		n := int(binary.NativeEndian.Uint64(c))
-		if n < head || n > len(c) {
-			break
-		}
-		level, typ, v := binary.NativeEndian.Uint32(c[8:]), binary.NativeEndian.Uint32(c[12:]), c[head:n]
-		switch {
-		case level == unix.SOL_SOCKET && typ == unix.SCM_TIMESTAMPNS && len(v) >= 16:
-			stamp = int64(binary.NativeEndian.Uint64(v))*1e9 + int64(binary.NativeEndian.Uint64(v[8:]))
-		case level == unix.SOL_UDP && typ == unix.UDP_GRO && len(v) >= 4:
-			seg = int(binary.NativeEndian.Uint32(v))
-		}
-		c = c[min((n+7)&^7, len(c)):]
-	}
-	return stamp, seg
 }
 
 // loopConn is a socket that the runtime's poller does not know.
