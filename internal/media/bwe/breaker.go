@@ -19,7 +19,7 @@ const (
 )
 
 const (
-	breakerReports = 3  // intervals without a report (section 4.2)
+	breakerReports = 3  // intervals without a report (section 4.2), and with too much
 	breakerMedia   = 5  // k of MEDIA_TIMEOUT (section 4.1)
 	breakerTCP     = 10 // times TCP's rate (section 4.3)
 	// breakerGroup is 10 G T_f. Where key frames come when they are asked for, G T_f is
@@ -44,6 +44,7 @@ type Breaker struct {
 	loss     [64]float64
 	sent     [64]Rate
 	reports  int
+	much     int // reports in a row that tell of too much
 	open     Reason
 }
 
@@ -107,7 +108,11 @@ func (b *Breaker) Report(now clock.Time, r Report) Reason {
 		p += b.loss[k] / float64(n)
 		sent += float64(b.sent[k]) / float64(n)
 	}
-	if p > 0 && sent > breakerTCP*tcpRate(r.Packet, r.RTT, p) {
+	// The means stay what they were for a while after congestion control has seen to it:
+	// what is sent now must be too much as well, and not once.
+	if p == 0 || min(sent, float64(r.Sent)) <= breakerTCP*tcpRate(r.Packet, r.RTT, p) {
+		b.much = 0
+	} else if b.much++; b.much >= breakerReports {
 		b.open = Congestion
 	}
 	return b.open
