@@ -9,9 +9,9 @@ const (
 	cliffPackets = 5
 	// cliffShare of the target or more is for the trend to find.
 	cliffShare = 0.5
-	// cliffGap: a link that stalls and goes on delivers in clumps; one that is
-	// slow does so evenly.
-	cliffGap = 3
+	// cliffGap: a link that stalls and goes on delivers in clumps; one that is slow
+	// does so evenly. No gap among the last packets is a greater share of their time.
+	cliffGap = 2
 )
 
 // cliff sees a capacity that fell to a fraction in the first frame that meets
@@ -20,9 +20,7 @@ const (
 // made; with twenty frames a second that is a quarter of a second too late.
 type cliff struct {
 	n         int
-	bytes     int // without the first packet
 	from, til Result
-	gap       time.Duration
 	last      [cliffPackets]struct { // of the run, by n
 		at   time.Duration
 		size int
@@ -42,14 +40,12 @@ func (k *cliff) add(r *Result, base time.Duration) Rate {
 		return 0
 	}
 	k.push(r)
-	k.bytes += r.Size
-	k.gap = max(k.gap, r.At-k.til.At)
 	k.til = *r
 	span := r.At - k.from.At
-	if k.n < cliffPackets || span-r.Sent.Sub(k.from.Sent) < cliffGrowth || k.gap > span/cliffGap {
+	if k.n < cliffPackets || span-r.Sent.Sub(k.from.Sent) < cliffGrowth {
 		return 0
 	}
-	return min(per(k.bytes, span), k.latest())
+	return k.latest()
 }
 
 func (k *cliff) push(r *Result) {
@@ -57,14 +53,20 @@ func (k *cliff) push(r *Result) {
 	k.n++
 }
 
-// latest is the rate of the last packets: the first ones may have passed before
-// the fall.
+// latest is the rate of the last packets, 0 if they came in clumps: those before may
+// have passed before the fall, or met a stall.
 func (k *cliff) latest() Rate {
-	oldest, bytes := k.last[k.n%cliffPackets].at, -k.last[k.n%cliffPackets].size
-	for i := range k.last {
-		bytes += k.last[i].size
+	first := &k.last[k.n%cliffPackets]
+	span, before, gap, bytes := k.til.At-first.at, first.at, time.Duration(0), 0
+	for i := 1; i < cliffPackets; i++ {
+		x := &k.last[(k.n+i)%cliffPackets]
+		gap, before = max(gap, x.at-before), x.at
+		bytes += x.size
 	}
-	return per(bytes, k.til.At-oldest)
+	if gap > span/cliffGap {
+		return 0
+	}
+	return per(bytes, span)
 }
 
 func (k *cliff) reset() { *k = cliff{} }

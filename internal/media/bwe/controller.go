@@ -363,6 +363,24 @@ func (c *Controller) measure(now clock.Time, delay time.Duration) {
 // Inflight returns the bytes of which nobody has told what became of them.
 func (c *Controller) Inflight() int { return c.history.Inflight() }
 
+// Trusted tells, after feedback, that as much is sent as there is, whatever the target:
+// what arrives of it and leaves no queue is carried.
+func (c *Controller) Trusted(now clock.Time) {
+	r, ok := c.acked.rate(ackedSpan)
+	if !ok || r <= c.aimd.rate || c.trend.state == over || c.queue >= overQueue || c.loss.recent > fullLoss {
+		return
+	}
+	c.aimd.prove(now, r)
+	c.loss.prove(now, r)
+	c.settle(now)
+}
+
+// Filled reports whether the path had a queue within the span before now that asked
+// for a cut: what it lost then may be what that queue dropped.
+func (c *Controller) Filled(now clock.Time, span time.Duration) bool {
+	return c.aimd.cutQueue > standing && now.Sub(c.aimd.cutAt) < span
+}
+
 // Contest reports that another flow keeps the queue, whatever ours does.
 func (c *Controller) Contest() bool { return c.contest.active }
 

@@ -22,6 +22,9 @@ const (
 	// cost a call for every few packets and add a frame's time of delay, and spare
 	// a queue of no more than freshBurst. What has to wait once leaves evenly.
 	freshBurst = 40 * time.Millisecond
+	// mostDebt bounds what is waited for: what never waits (sound, probes) and what
+	// left while nobody paced may not stop all else.
+	mostDebt = 250 * time.Millisecond
 	// paceCredit is how late we may be called and yet keep the pace: on a busy
 	// machine timers come some milliseconds after their time.
 	paceCredit = 20 * time.Millisecond
@@ -48,15 +51,19 @@ func (p *Pacer) SetNear(near bool) { p.near = near }
 // SetRate tells the present target. What left at once while it was several times
 // as high is not to be waited for at this one.
 func (p *Pacer) SetRate(target Rate) {
-	if target < p.target/2 {
-		p.debt = min(p.debt, float64(target.Of(freshBurst)))
-	}
+	fell := target < p.target/2
 	factor := paceFactor
 	if p.near {
 		factor = nearFactor
 	}
 	p.target, p.pace = target, Rate(factor*float64(target))
+	if fell {
+		p.Forgive()
+	}
 }
+
+// Forgive ends the wait for what left while there was no rate to keep to.
+func (p *Pacer) Forgive() { p.debt = min(p.debt, float64(p.target.Of(freshBurst))) }
 
 // SetQueue tells what stands in the path, after SetRate. Then there is nothing to
 // hurry for: what left faster than the target would keep it standing.
@@ -99,7 +106,7 @@ func (p *Pacer) Fresh(now clock.Time) int {
 // Sent tells what left, paced or not.
 func (p *Pacer) Sent(now clock.Time, size int) {
 	p.pay(now)
-	p.debt += float64(size)
+	p.debt = min(p.debt+float64(size), max(float64(p.target.Of(mostDebt)), float64(size)))
 }
 
 // Next returns when there will be room for a whole burst.

@@ -29,7 +29,7 @@ func TestRFC8083_Congestion(t *testing.T) {
 			break
 		}
 	}
-	if b.Open() != Congestion || opened != 10 {
+	if b.Open() != Congestion || opened != 12 { // means of ten, three in a row
 		t.Errorf("%v after %d reports", b.Open(), opened)
 	}
 	// Five percent in bursts, from far away: three reports of 12 % in a row, and a
@@ -45,6 +45,25 @@ func TestRFC8083_Congestion(t *testing.T) {
 		}
 		if b.Report(sec.Add(time.Duration(i+1)*time.Second), r) != Closed {
 			t.Fatalf("opened after %d reports with bursts", i+1)
+		}
+	}
+}
+
+// TestRFC8083_CongestionControlDidItsDuty: a path fell to a tenth and lost half for a
+// second. Means over ten seconds still tell of the rate before; what is sent now does not.
+func TestRFC8083_CongestionControlDidItsDuty(t *testing.T) {
+	b := Breaker{}
+	b.Start(sec)
+	for i := range 30 {
+		r := Report{Highest: uint32(i*100 + 1), Sent: 2_800_000, Packet: 1000, RTT: 300 * time.Millisecond}
+		switch {
+		case i == 15:
+			r.Fraction, r.Sent = 0.6, 1_500_000
+		case i > 15:
+			r.Fraction, r.Sent = 0.02, 180_000
+		}
+		if b.Report(sec.Add(time.Duration(i+1)*time.Second), r) != Closed {
+			t.Fatalf("opened after %d reports", i+1)
 		}
 	}
 }
@@ -92,6 +111,65 @@ func TestPacerBursts(t *testing.T) {
 	}
 	if sent < pace*14/15 || sent > pace*21/20 {
 		t.Errorf("%d bytes in a second, %d is the pace", sent, pace)
+	}
+}
+
+// TestPacerForgetsWhatNobodyPaced: what left while there was no rate to keep to, and
+// what never waits, do not stop all else.
+func TestPacerForgetsWhatNobodyPaced(t *testing.T) {
+	var p Pacer
+	p.SetRate(600_000)
+	for range 100 { // 2 Mbit/s on trust, for a second
+		p.Sent(sec, 2500)
+	}
+	if d := p.Next(sec).Sub(sec); d > mostDebt {
+		t.Errorf("the next leaves after %v", d)
+	}
+	p.Forgive()
+	if d := p.Next(sec).Sub(sec); d > freshBurst {
+		t.Errorf("forgiven, it leaves after %v", d)
+	}
+}
+
+// TestTrustProvesWhatArrives: two megabits that arrive and leave no queue are carried,
+// whatever the target says of them; not so with a queue.
+func TestTrustProvesWhatArrives(t *testing.T) {
+	run := func(queue time.Duration) Rate {
+		c := New(Config{})
+		now, num := sec, int64(0)
+		for i := range 60 {
+			list := []Result(nil)
+			for range 10 { // 1200 bytes each 5 ms
+				at := time.Duration(now) + 10*time.Millisecond + queue*time.Duration(i)/60
+				list = append(list, Result{Seq: num, Sent: now, At: at, Size: 1200, Received: true, Timed: true})
+				num++
+				now = now.Add(5 * time.Millisecond)
+			}
+			c.OnFeedback(now, list)
+			c.Trusted(now)
+		}
+		return c.Target()
+	}
+	if got := run(0); got < 1_900_000 || got > 2_500_000 {
+		t.Errorf("%d bit/s on a free path", got)
+	}
+	if got := run(2 * time.Second); got > 1_000_000 {
+		t.Errorf("%d bit/s while a queue grows", got)
+	}
+}
+
+// TestProbesAtLowRatesAreLongEnough: fifteen milliseconds of 600 kbit/s are two packets,
+// and any timer hides what they find.
+func TestProbesAtLowRatesAreLongEnough(t *testing.T) {
+	var p prober
+	p.make(sec, 600_000, 300_000)
+	if pr, _ := p.want(sec); pr.Bytes != probeBytes {
+		t.Errorf("%d bytes", pr.Bytes)
+	}
+	p = prober{}
+	p.make(sec, 100_000, 50_000)
+	if pr, _ := p.want(sec); pr.Bytes != probePackets*probeSmall {
+		t.Errorf("%d bytes at a rate whose queue they would be", pr.Bytes)
 	}
 }
 
@@ -377,6 +455,19 @@ func TestCliffInOneFrame(t *testing.T) {
 		return time.Millisecond
 	}); got != 0 {
 		t.Errorf("a stall: %d", got)
+	}
+	// The path falls while a frame stands in its queue: what is left of that takes as
+	// long as all of it at the new rate.
+	if got := run(func(i int) time.Duration {
+		switch {
+		case i < 5:
+			return 3 * time.Millisecond
+		case i == 5:
+			return 150 * time.Millisecond
+		}
+		return 30 * time.Millisecond
+	}); got < 250_000 || got > 280_000 {
+		t.Errorf("in the middle of a queue: %d", got)
 	}
 }
 

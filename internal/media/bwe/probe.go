@@ -11,6 +11,9 @@ const (
 	// arrival can be told from the grain of packets and interrupts.
 	probeTime    = 15 * time.Millisecond
 	probePackets = 5
+	// probeBytes is the least, where the queue it may make allows: timers and receivers
+	// that are some milliseconds late must not hide what a probe at a low rate finds.
+	probeBytes = 3000
 	// probeQueue bounds what a probe may put into a queue that drains at the
 	// present estimate.
 	probeQueue = 80 * time.Millisecond
@@ -92,7 +95,7 @@ func (p *prober) at(id int) *cluster { return &p.ring[id%clusters] }
 func (p *prober) make(now clock.Time, rate, present Rate) {
 	p.n++
 	span := max(probeTime, probeSpreads*p.spread)
-	bytes := min(rate.Of(span), present.Of(probeQueue))
+	bytes := min(max(rate.Of(span), probeBytes), present.Of(probeQueue))
 	c := p.at(p.n)
 	*c = cluster{Probe: Probe{p.n, rate, max(bytes, probePackets*probeSmall), probePackets}, made: now}
 	p.last = now
@@ -183,7 +186,7 @@ func (c *cluster) reckon(spread time.Duration) Rate {
 // what it wants to know next.
 func (p *prober) found(now clock.Time, before, rate, limit Rate) {
 	p.blind = probeBlind
-	if rate > 2*before { // a small probe tells little at such a distance
+	if rate > before+before/5 { // the path became wider; by how much, a small probe may not tell
 		p.soon = true
 	}
 	if p.goOn == 0 || rate < p.goOn || now.After(p.goOnTill) || rate >= limit {

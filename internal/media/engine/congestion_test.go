@@ -83,10 +83,17 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-// TestProbeContent: what is sent to find out more is retransmissions of what was
-// sent, or padding alone, on the stream of retransmissions, in one row of numbers.
+// TestProbeContent: what is sent to find out that a path has become wider is
+// retransmissions of what was sent, or padding alone, on the stream of
+// retransmissions, in one row of numbers.
 func TestProbeContent(t *testing.T) {
-	s := newSqueezed(t, 400_000, simnet.Config{Rate: 5_000_000, Delay: 20 * time.Millisecond, QueueTime: 300 * time.Millisecond})
+	cfg := simnet.Config{Rate: 300_000, Delay: 20 * time.Millisecond, QueueTime: 300 * time.Millisecond}
+	s := newSqueezed(t, 400_000, cfg)
+	s.run(5*time.Second, nil)
+	cfg.Rate = 5_000_000
+	s.n.link.Set(cfg)
+	s.run(500*time.Millisecond, nil)
+	s.n.pads = nil // the narrow queue dropped some
 	s.run(12*time.Second, nil)
 	empty, again := 0, 0
 	for i, p := range s.n.pads {

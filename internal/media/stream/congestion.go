@@ -263,6 +263,7 @@ func (e *Egress) settle(now clock.Time) {
 		e.wake(now)
 	}
 	if !c.known {
+		c.cc.Trusted(now)
 		if t := c.cc.Target(); t > c.most {
 			c.most, c.rose = t, now
 		}
@@ -271,6 +272,7 @@ func (e *Egress) settle(now clock.Time) {
 		if s := c.cc.Stats(); s.Cuts > 0 || s.RecentLoss > distrust {
 			c.known = true
 		}
+		c.pace.Forgive() // nothing waited yet
 	}
 	c.repace()
 }

@@ -58,6 +58,19 @@ func TestQ8_RunsOfLossesAreTold(t *testing.T) {
 	}
 }
 
+// TestRedundancyDoesNotFightItsOwnQueue: against what a path loses several payloads
+// are repeated, against what its queue dropped for us one.
+func TestRedundancyDoesNotFightItsOwnQueue(t *testing.T) {
+	now := clock.Time(time.Minute)
+	for queue, want := range map[bool]int{false: maxRepeats, true: 1} {
+		var r redundancy
+		r.heard(now, 0.9, queue)
+		if got := r.depth(now); got != want {
+			t.Errorf("queue %v: %d repeated, want %d", queue, got, want)
+		}
+	}
+}
+
 // TestQ8_FeedbackLostInARow: what nobody told of is sent again where losses come in
 // runs and several feedbacks were lost, and nowhere else.
 func TestQ8_FeedbackLostInARow(t *testing.T) {
@@ -81,7 +94,7 @@ func TestQ8_FeedbackLostInARow(t *testing.T) {
 			e.cong.pace.SetQueue(time.Second)
 		}
 		if c.lossy {
-			e.red.heard(now, 0.05)
+			e.red.heard(now, 0.05, false)
 		}
 		for range 20 {
 			for _, r := range fates(1, c.before) {

@@ -189,7 +189,7 @@ func (e *Egress) handleBlock(now clock.Time, b rtcp.Block) {
 	for _, q := range e.Sends {
 		e.FractionLost = max(e.FractionLost, q.FractionLost)
 	}
-	e.red.heard(now, pr.FractionLost)
+	e.red.heard(now, pr.FractionLost, e.cong != nil && e.cong.cc.Filled(now, lossSpan))
 	if e.cong != nil {
 		e.cong.cc.OnLoss(now, e.FractionLost)
 	}

@@ -167,7 +167,7 @@ func (p *Projection) wish() point {
 		return point{mostSpatial, mostTemporal}
 	case p.aim.Encoding == p.layer:
 		return point{max(p.aim.Spatial, 0), max(p.aim.Temporal, 0)}
-	case p.leg.Crowded(): // a lower one is waited for: less of this one at least
+	case p.leg.Crowded() || p.leg.strained(): // a lower one is waited for: less of this one at least
 		return point{}
 	}
 	return point{mostSpatial, mostTemporal}

@@ -92,6 +92,23 @@ func TestAimIsReached(t *testing.T) {
 	}
 }
 
+// TestNothingMeansNothing: a key frame that was asked for before there was no room for
+// anything begins no picture, since what of it must wait would be dropped.
+func TestNothingMeansNothing(t *testing.T) {
+	s := newStage(t, load(t, "vp8-simulcast"))
+	const none = 250 * time.Millisecond
+	s.run([]turn{{0, Quality{Encoding: 2, Temporal: 2}}, {200 * time.Millisecond, Quality{Temporal: 2}}, {none, Nothing}})
+	if len(s.got) == 0 {
+		t.Fatal("nothing came out")
+	}
+	if last := s.got[len(s.got)-1].at; last > none {
+		t.Errorf("something is sent until %v, since %v there is room for nothing", last, none)
+	}
+	if s.p.Showing() != Nothing {
+		t.Errorf("shows %+v", s.p.Showing())
+	}
+}
+
 // TestTemporalLayersChangeWithoutKeyFrames: down at once, up within two cycles
 // of the layers, and nobody is asked for a key frame.
 func TestTemporalLayersChangeWithoutKeyFrames(t *testing.T) {

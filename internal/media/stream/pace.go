@@ -205,7 +205,7 @@ func (e *Egress) repair(now clock.Time, p *Projection, seq uint16, out *graph.Ba
 // abandon gives up what of a stream waits, and its repairs, while a queue stands in
 // the path: they belong to an encoding that was too much for it.
 func (p *Projection) abandon() {
-	if c := p.leg.cong; c != nil && c.known && !c.pace.Calm() {
+	if p.leg.strained() {
 		p.pacing.floor = max(p.pacing.floor, p.next)
 	}
 }
@@ -214,6 +214,12 @@ func (p *Projection) abandon() {
 func (e *Egress) Crowded() bool {
 	c := e.cong
 	return c != nil && c.queue.n > 0 && c.pace.Drain(c.queue.bytes) > crowd
+}
+
+// strained reports that a queue stands in the path.
+func (e *Egress) strained() bool {
+	c := e.cong
+	return c != nil && c.known && !c.pace.Calm()
 }
 
 // choke leaves out streams, those with the most waiting first, until what the

@@ -33,6 +33,7 @@ func (p *Projection) Aim(now clock.Time, q Quality) {
 	if q == Nothing {
 		p.abandon()
 		p.stop()
+		p.target = -1 // a key frame that was asked for before may still come
 		return
 	}
 	if was == Nothing {

@@ -17,6 +17,7 @@ import (
 // report comes after up to five seconds of sound.
 const (
 	lossHold   = 15 * time.Second // three reports of sound
+	lossSpan   = 6 * time.Second  // what one tells of
 	maxRepeats = 3
 	repeatBack = 6 // numbers looked at for them
 	// redMax is the longest payload with redundancy: what we make ourselves stays
@@ -42,10 +43,14 @@ type redundancy struct {
 	size int   // of headers and repeated payloads
 }
 
-// heard takes what a report block tells of the path.
-func (r *redundancy) heard(now clock.Time, lost float64) {
+// heard takes what a report block tells of the path. Against what its own queue
+// dropped more of anything is no help: that counts for one.
+func (r *redundancy) heard(now clock.Time, lost float64, queue bool) {
 	r.told = true
 	for i, from := range lossFor {
+		if queue && i > 0 {
+			break
+		}
 		if lost >= from {
 			r.at[i] = now
 		}
