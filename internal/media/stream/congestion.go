@@ -20,10 +20,11 @@ const (
 	// sealed is what SRTP adds to a packet with AEAD_AES_128_GCM, the profile
 	// browsers agree on with us; the other adds six bytes less.
 	sealed = 16
-	// trust is how long after the first feedback the path is taken to carry what
-	// is sent unless it shows that it does not: the first probes take about as
-	// long, and a budget of the start rate would cost every receiver a picture
-	// that gets worse and better again.
+	// trust is how long after the first feedback, and the first picture, the path is
+	// taken to carry what is sent unless it shows that it does not: the first probes
+	// take about as long, and a budget of the start rate would cost every receiver a
+	// picture that gets worse and better again. Of sound alone nothing is learnt, and
+	// the first key frame may be two seconds away.
 	trust = time.Second
 	// trustMore prolongs it up to trustMost while probes show more and more.
 	trustMore = 300 * time.Millisecond
@@ -58,6 +59,7 @@ type congestion struct {
 	cc    *bwe.Controller
 	pace  bwe.Pacer
 	heard clock.Time // first feedback
+	shown clock.Time // first picture
 	known bool       // the estimate is one
 	most  bwe.Rate   // before it was
 	rose  clock.Time
@@ -267,8 +269,8 @@ func (e *Egress) settle(now clock.Time) {
 		if t := c.cc.Target(); t > c.most {
 			c.most, c.rose = t, now
 		}
-		d := now.Sub(c.heard)
-		c.known = !c.fb.TWCC && !c.fb.CCFB || d >= trust && now.Sub(c.rose) >= trustMore || d >= trustMost
+		d := now.Sub(max(c.heard, c.shown))
+		c.known = !c.fb.TWCC && !c.fb.CCFB || c.shown != 0 && (d >= trust && now.Sub(c.rose) >= trustMore || d >= trustMost)
 		if s := c.cc.Stats(); s.Cuts > 0 || s.RecentLoss > distrust {
 			c.known = true
 		}

@@ -71,6 +71,26 @@ func TestRedundancyDoesNotFightItsOwnQueue(t *testing.T) {
 	}
 }
 
+// TestTrustBeginsWithTheFirstPicture: of sound alone nothing is learnt of the path,
+// however long it has been told of.
+func TestTrustBeginsWithTheFirstPicture(t *testing.T) {
+	now := clock.Time(time.Minute)
+	c := &congestion{fb: Feedback{TWCC: true}, cc: bwe.New(bwe.Config{})}
+	e := &Egress{cong: c, Env: &Env{}}
+	e.settle(now)
+	now = now.Add(10 * time.Second)
+	if e.settle(now); c.known {
+		t.Fatal("the estimate counts before there was a picture")
+	}
+	c.shown = now
+	if e.settle(now.Add(trust / 2)); c.known {
+		t.Fatal("the trust ended half-way")
+	}
+	if e.settle(now.Add(trust + trustMore)); !c.known {
+		t.Fatal("the trust does not end")
+	}
+}
+
 // TestQ8_FeedbackLostInARow: what nobody told of is sent again where losses come in
 // runs and several feedbacks were lost, and nowhere else.
 func TestQ8_FeedbackLostInARow(t *testing.T) {

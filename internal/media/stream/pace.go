@@ -78,7 +78,13 @@ func (e *Egress) steer(now clock.Time) clock.Time {
 // from the history, by [Egress.Tick]. Sound never waits.
 func (e *Egress) admit(now clock.Time, p *Projection, in *graph.Packet, g *segment, num int64) bool {
 	c := e.cong
-	if c == nil || !g.src.Video() || !c.known && !c.probing {
+	if c == nil || !g.src.Video() {
+		return true
+	}
+	if c.shown == 0 {
+		c.shown = now
+	}
+	if !c.known && !c.probing {
 		return true
 	}
 	if in.Keyframe {
