@@ -1,6 +1,9 @@
 package bwe
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// cliffGrowth of delay within one run of packets that stand behind each other
@@ -54,19 +57,26 @@ func (k *cliff) push(r *Result) {
 }
 
 // latest is the rate of the last packets, 0 if they came in clumps: those before may
-// have passed before the fall, or met a stall.
+// have passed before the fall, or met a stall. It is the median, of the time that a
+// byte took, so that one packet that was late says nothing.
 func (k *cliff) latest() Rate {
 	first := &k.last[k.n%cliffPackets]
-	span, before, gap, bytes := k.til.At-first.at, first.at, time.Duration(0), 0
-	for i := 1; i < cliffPackets; i++ {
-		x := &k.last[(k.n+i)%cliffPackets]
+	span, before, gap := k.til.At-first.at, first.at, time.Duration(0)
+	var took [cliffPackets - 1]float64 // ns a byte
+	for i := range took {
+		x := &k.last[(k.n+1+i)%cliffPackets]
+		took[i] = float64(x.at-before) / float64(max(x.size, 1))
 		gap, before = max(gap, x.at-before), x.at
-		bytes += x.size
 	}
 	if gap > span/cliffGap {
 		return 0
 	}
-	return per(bytes, span)
+	slices.Sort(took[:])
+	middle := (took[(len(took)-1)/2] + took[len(took)/2]) / 2
+	if middle <= 0 {
+		return 0
+	}
+	return Rate(8e9 / middle)
 }
 
 func (k *cliff) reset() { *k = cliff{} }

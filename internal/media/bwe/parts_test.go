@@ -469,6 +469,9 @@ func TestCliffInOneFrame(t *testing.T) {
 	}); got < 250_000 || got > 280_000 {
 		t.Errorf("in the middle of a queue: %d", got)
 	}
+	if got := run(func(i int) time.Duration { return time.Duration(30+50*(i%4/3)) * time.Millisecond }); got < 250_000 || got > 280_000 {
+		t.Errorf("every fourth is late: %d", got)
+	}
 }
 
 // TestPacerKeepsItsPaceWhenCalledLate: what a late timer cost may leave with the
