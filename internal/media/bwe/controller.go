@@ -265,6 +265,7 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 		c.probes.found(now, was, found, c.limit())
 	}
 	delayed := in.use == over || c.contest.active || c.aimd.draining(now, c.queue) || !c.aimd.cutAt.IsZero() && now.Sub(c.aimd.cutAt) < oneCut
+	c.credit(now)
 	arrives, _ := c.acked.rate(ackedSpan)
 	c.loss.update(now, c.target, c.limit(), arrives, c.rtt, delayed)
 	c.settle(now)
@@ -363,11 +364,11 @@ func (c *Controller) measure(now clock.Time, delay time.Duration) {
 // Inflight returns the bytes of which nobody has told what became of them.
 func (c *Controller) Inflight() int { return c.history.Inflight() }
 
-// Trusted tells, after feedback, that as much is sent as there is, whatever the target:
-// what arrives of it and leaves no queue is carried.
-func (c *Controller) Trusted(now clock.Time) {
+// credit takes for carried what arrives beyond the rate and leaves no queue, as long
+// as the path has never asked for a cut: at first more is sent on trust.
+func (c *Controller) credit(now clock.Time) {
 	r, ok := c.acked.rate(ackedSpan)
-	if !ok || r <= c.aimd.rate || c.trend.state == over || c.queue >= overQueue || c.loss.recent > fullLoss {
+	if !ok || r <= c.aimd.rate || !c.aimd.cutAt.IsZero() || c.trend.state == over || c.queue >= overQueue || c.loss.recent > fullLoss {
 		return
 	}
 	c.aimd.prove(now, r)

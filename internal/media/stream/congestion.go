@@ -265,7 +265,6 @@ func (e *Egress) settle(now clock.Time) {
 		e.wake(now)
 	}
 	if !c.known {
-		c.cc.Trusted(now)
 		if t := c.cc.Target(); t > c.most {
 			c.most, c.rose = t, now
 		}
