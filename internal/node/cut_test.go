@@ -118,8 +118,11 @@ func TestR1_TwoHundredSocketsCut(t *testing.T) {
 		t.Fatalf("%d joined, %d did not: %q", rep.Subscribers, rep.JoinsFailed, rep.Errors)
 	}
 	c := rep.Cut
+	watcher.mu.Lock()
+	suspended := watcher.reach["suspended"]
+	watcher.mu.Unlock()
 	t.Logf("%d packets published, %d received, at least %d by each, %d lost, %d sent again; back p50 %.0f ms, p95 %.0f ms, last %.0f ms, over %d slots of 50 ms; watcher saw them suspended: %v",
-		rep.PacketsOut, rep.PacketsIn, rep.PacketsLeast, rep.Lost, rep.Retransmitted, c.BackP50, c.BackP95, c.BackMax, c.Slots, watcher.reach["suspended"])
+		rep.PacketsOut, rep.PacketsIn, rep.PacketsLeast, rep.Lost, rep.Retransmitted, c.BackP50, c.BackP95, c.BackMax, c.Slots, suspended)
 	if c.Resumed != n {
 		t.Errorf("%d of %d are back", c.Resumed, n)
 	}
