@@ -259,9 +259,7 @@ func (c *Controller) OnFeedback(now clock.Time, results []Result) {
 	}
 	if found > 0 && in.use != over {
 		was := c.target
-		c.aimd.prove(now, found)
-		c.loss.prove(now, found)
-		c.settle(now)
+		c.prove(now, found)
 		c.probes.found(now, was, found, c.limit())
 	}
 	delayed := in.use == over || c.contest.active || c.aimd.draining(now, c.queue) || !c.aimd.cutAt.IsZero() && now.Sub(c.aimd.cutAt) < oneCut
@@ -371,6 +369,11 @@ func (c *Controller) credit(now clock.Time) {
 	if !ok || r <= c.aimd.rate || !c.aimd.cutAt.IsZero() || c.trend.state == over || c.queue >= overQueue || c.loss.recent > fullLoss {
 		return
 	}
+	c.prove(now, r)
+}
+
+// prove notes that the path carried this.
+func (c *Controller) prove(now clock.Time, r Rate) {
 	c.aimd.prove(now, r)
 	c.loss.prove(now, r)
 	c.settle(now)

@@ -24,6 +24,8 @@ type Config struct {
 	// ECN asks for the ECN bits of arriving packets.
 	ECN bool
 	// Stamps asks when packets arrived: a reader that was held up sees many at once.
+	// Linux begins to stamp a moment after the first socket that asks; until then a
+	// packet bears the time of its reading.
 	Stamps bool
 	// Aside puts RTCP aside where the system can: see [Socket.Aside].
 	Aside bool
