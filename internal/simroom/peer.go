@@ -95,6 +95,9 @@ func (p *Peer) take(now clock.Time, b []byte) {
 	if !ok {
 		panic(fmt.Sprintf("the server sent what is no RTP: % x", b[:min(len(b), 32)]))
 	}
+	if p.busy(now, h.SSRC) {
+		return
+	}
 	if d, ok := h.Ext(b, downExts[plane.ExtTransportCC]); ok && len(d) == 2 && !p.NoTWCC {
 		p.twcc.Record(now+p.skew, uint16(d[0])<<8|uint16(d[1]))
 	}
@@ -115,6 +118,19 @@ func (p *Peer) take(now clock.Time, b []byte) {
 			return
 		}
 	}
+}
+
+// busy reports whether the stream of an SSRC is dropped.
+func (p *Peer) busy(now clock.Time, ssrc uint32) bool {
+	for _, v := range p.Views {
+		if v.wants.Busy > 0 && (ssrc == v.ssrc || ssrc == v.rtx) {
+			if v.met == 0 {
+				v.met = now
+			}
+			return now.Sub(v.met) < v.wants.Busy
+		}
+	}
+	return false
 }
 
 func (p *Peer) takeRTCP(now clock.Time, b []byte) {
@@ -220,6 +236,9 @@ type Wants struct {
 	Parity   bool // can take FlexFEC-03
 	Inside   bool // a part of the server: no path, so no repair and no feedback
 	Slot     bool
+	// Busy is how long the watcher drops a stream that is new to it, without a word,
+	// as a browser does that has not made room for it yet.
+	Busy time.Duration
 }
 
 // Watch subscribes to all that another peer publishes.

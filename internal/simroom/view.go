@@ -31,6 +31,7 @@ type View struct {
 	ssrc  uint32
 	rtx   uint32
 	since clock.Time
+	met   clock.Time      // first packet of a stream that is dropped at first (Wants.Busy)
 	recv  stream.Receiver // for reports
 	asker asker
 	high  int64 // extended number

@@ -291,6 +291,9 @@ func (c *Controller) digest(now clock.Time, results []Result) (found Rate, lost 
 			c.acked.assume(r, 1-c.loss.own)
 			continue
 		}
+		if r.New && !r.Received { // whoever has not made room for a stream yet drops it himself
+			continue
+		}
 		if r.Received || !c.aimd.explains(r.Sent) {
 			c.loss.add(r)
 		}

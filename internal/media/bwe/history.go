@@ -34,6 +34,7 @@ type Packet struct {
 	Seq     uint16 // transport-wide number, one more than that of the packet before it
 	Size    int    // UDP payload
 	Cluster int    // probe it belongs to, 0 for none
+	New     bool   // none of its stream is known to have arrived
 	// SSRC and RTP are needed for RFC 8888 feedback only (see TrackRTP).
 	SSRC uint32
 	RTP  uint16
@@ -45,6 +46,7 @@ type Result struct {
 	Seq      int64 // extended transport-wide number
 	Size     int
 	Cluster  int
+	New      bool // as sent: that it is lost says nothing of the path
 	Sent     clock.Time
 	Received bool
 	Late     bool          // was told lost before
@@ -83,16 +85,18 @@ const (
 // entry is a packet that left. A cache line holds four: it is written with each
 // packet, and those of a hundred legs lie cold.
 type entry struct {
-	sent    clock.Time
-	cluster int32
-	low     uint16 // low bits of the extended number
-	what    uint16 // bytes, and behind them the state
+	sent clock.Time
+	of   int32  // probe, and behind it whether its stream is new
+	low  uint16 // low bits of the extended number
+	what uint16 // bytes, and behind them the state
 }
 
 func (e *entry) size() int         { return int(e.what >> stateBits) }
 func (e *entry) state() uint16     { return e.what & (1<<stateBits - 1) }
 func (e *entry) become(s uint16)   { e.what = e.what&^(1<<stateBits-1) | s }
 func (e *entry) is(seq int64) bool { return e.low == uint16(seq) }
+func (e *entry) cluster() int      { return int(e.of >> 1) }
+func (e *entry) isNew() bool       { return e.of&1 != 0 }
 func sized(n int, s uint16) uint16 { return uint16(min(n, sizeMost))<<stateBits | s }
 
 // History remembers sent packets by transport-wide number until their fate is
@@ -148,7 +152,10 @@ func (h *History) Add(now clock.Time, p Packet) {
 	if e.state() == flying {
 		h.inflight -= e.size()
 	}
-	*e = entry{sent: now, low: uint16(h.next), cluster: int32(p.Cluster), what: sized(p.Size, flying)}
+	*e = entry{sent: now, low: uint16(h.next), of: int32(p.Cluster) << 1, what: sized(p.Size, flying)}
+	if p.New {
+		e.of |= 1
+	}
 	h.inflight += e.size()
 	if h.sources != nil {
 		h.source(now, p.SSRC).ring[p.RTP%sourceRing] = named{h.next, p.RTP}
@@ -192,7 +199,7 @@ func (h *History) tell(out []Result, seq int64, r Result) []Result {
 	if e.state() == flying {
 		h.inflight -= e.size()
 	}
-	r.Seq, r.Size, r.Cluster, r.Sent, r.Late = seq, e.size(), int(e.cluster), e.sent, e.state() == lost
+	r.Seq, r.Size, r.Cluster, r.New, r.Sent, r.Late = seq, e.size(), e.cluster(), e.isNew(), e.sent, e.state() == lost
 	switch {
 	case r.Received:
 		e.become(arrived)

@@ -49,3 +49,31 @@ func TestQ8_RunsOfLossesAreNotCongestion(t *testing.T) {
 		}
 	}
 }
+
+// TestLossOfANewStreamIsNotThePaths: what is lost of a stream of which nothing has
+// ever arrived does not lower the rate; of any other it does.
+func TestLossOfANewStreamIsNotThePaths(t *testing.T) {
+	least := func(isNew bool) Rate {
+		c, now, least := New(Config{}), clock.Time(time.Second), Rate(defaultStart)
+		var flying []Result
+		for i := range 400 {
+			now = now.Add(5 * time.Millisecond)
+			dropped := i >= 200 && i%2 == 1
+			p := Packet{Seq: uint16(i), Size: 200, New: isNew && dropped}
+			c.OnSent(now, p)
+			flying = append(flying, Result{Size: p.Size, Sent: now, New: p.New, Received: !dropped, Timed: !dropped,
+				At: time.Duration(now) + 10*time.Millisecond})
+			if len(flying) == 20 {
+				c.OnFeedback(now.Add(10*time.Millisecond), flying)
+				flying, least = flying[:0], min(least, c.Target())
+			}
+		}
+		return least
+	}
+	if got := least(true); got < defaultStart {
+		t.Errorf("%d bit/s by the loss of a new stream", got)
+	}
+	if got := least(false); got >= defaultStart {
+		t.Errorf("%d bit/s whatever is lost", got)
+	}
+}

@@ -131,7 +131,7 @@ func (p *Pacer) Probe(now clock.Time, pr Probe) (due int, next clock.Time) {
 		p.probeFrom = now // it begins with its first packet
 	}
 	ahead := p.probeBytes - pr.Rate.Of(now.Sub(p.probeFrom))
-	if late := pr.Rate.Of(paceBurst); -ahead > late { // nothing was at hand: not to be caught up with
+	if late := pr.Rate.Of(paceCredit); -ahead > late { // nothing was at hand: not to be caught up with
 		p.probeFrom = p.probeFrom.Add(pr.Rate.Time(-ahead - late))
 		ahead = -late
 	}

@@ -20,15 +20,18 @@ const (
 	// sealed is what SRTP adds to a packet with AEAD_AES_128_GCM, the profile
 	// browsers agree on with us; the other adds six bytes less.
 	sealed = 16
-	// trust is how long after the first feedback, and the first picture, the path is
-	// taken to carry what is sent unless it shows that it does not: the first probes
-	// take about as long, and a budget of the start rate would cost every receiver a
-	// picture that gets worse and better again. Of sound alone nothing is learnt, and
-	// the first key frame may be two seconds away.
+	// trust is how long after the first feedback, and the first picture that arrived,
+	// the path is taken to carry what is sent unless it shows that it does not: the
+	// first probes take about as long, and a budget of the start rate would cost every
+	// receiver a picture that gets worse and better again. Of sound alone nothing is
+	// learnt, the first key frame may be two seconds away, and a receiver that is busy
+	// may drop a second of what it has not made room for.
 	trust = time.Second
 	// trustMore prolongs it up to trustMost while probes show more and more.
 	trustMore = 300 * time.Millisecond
 	trustMost = 3 * time.Second
+	// trustBlind is how long pictures are sent on trust of which none arrives.
+	trustBlind = 5 * time.Second
 	// drainIn is within what a standing queue of ours is to be emptied: the first
 	// step down after a fall of the capacity must leave room for it, or it is not
 	// the last. drainMost is the longest queue that counts.
@@ -59,7 +62,8 @@ type congestion struct {
 	cc    *bwe.Controller
 	pace  bwe.Pacer
 	heard clock.Time // first feedback
-	shown clock.Time // first picture
+	began clock.Time // first picture that left
+	shown clock.Time // and that arrived
 	known bool       // the estimate is one
 	most  bwe.Rate   // before it was
 	rose  clock.Time
@@ -175,7 +179,7 @@ func (e *Egress) wish() (rate uint64) {
 
 // sent notes a packet that was written. tw tells whether it bears the
 // transport-wide number.
-func (e *Egress) sent(now clock.Time, ssrc uint32, seq uint16, size int, tw bool) {
+func (e *Egress) sent(now clock.Time, p *Projection, ssrc uint32, seq uint16, size int, tw bool) {
 	c := e.cong
 	switch {
 	case c == nil && tw:
@@ -190,7 +194,7 @@ func (e *Egress) sent(now clock.Time, ssrc uint32, seq uint16, size int, tw bool
 	c.size = size
 	c.lastSent = now
 	if c.fb.TWCC && tw || c.fb.CCFB {
-		c.cc.OnSent(now, bwe.Packet{Seq: e.twSeq, Size: size, Cluster: c.cluster, SSRC: ssrc, RTP: seq})
+		c.cc.OnSent(now, bwe.Packet{Seq: e.twSeq, Size: size, Cluster: c.cluster, New: !p.arrived && !p.Passing, SSRC: ssrc, RTP: seq})
 		c.statuses = min(c.statuses+statusesPerPacket, statusesMax)
 	} else if !c.fb.TWCC {
 		c.cc.OnSentUntold(now, size)
@@ -269,7 +273,8 @@ func (e *Egress) settle(now clock.Time) {
 			c.most, c.rose = t, now
 		}
 		d := now.Sub(max(c.heard, c.shown))
-		c.known = !c.fb.TWCC && !c.fb.CCFB || c.shown != 0 && (d >= trust && now.Sub(c.rose) >= trustMore || d >= trustMost)
+		c.known = !c.fb.TWCC && !c.fb.CCFB || c.shown != 0 && (d >= trust && now.Sub(c.rose) >= trustMore || d >= trustMost) ||
+			c.began != 0 && now.Sub(c.began) >= trustBlind
 		if s := c.cc.Stats(); s.Cuts > 0 || s.RecentLoss > distrust {
 			c.known = true
 		}

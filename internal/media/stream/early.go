@@ -82,7 +82,7 @@ type early struct {
 
 // tell counts runs of losses.
 func (x *early) tell(r *bwe.Result) {
-	if r.Untold || r.Late {
+	if r.Untold || r.Late || r.New && !r.Received {
 		return
 	}
 	x.packets++
@@ -138,8 +138,8 @@ func (e *Egress) told(now clock.Time, results []bwe.Result, out *graph.Batch) {
 	}
 	for _, tw := range x.open[:x.n] { // by now enough have followed
 		for i := range results {
-			if f := x.find(tw); f != nil && uint16(results[i].Seq) == tw && results[i].Received {
-				f.p = nil
+			if uint16(results[i].Seq) == tw && results[i].Received {
+				e.came(now, tw)
 			}
 		}
 		e.resendLost(now, tw, out)
@@ -160,9 +160,7 @@ func (e *Egress) told(now clock.Time, results []bwe.Result, out *graph.Batch) {
 		switch r := &results[i]; {
 		case r.Received:
 			after--
-			if f := x.find(uint16(r.Seq)); f != nil {
-				f.p = nil
-			}
+			e.came(now, uint16(r.Seq))
 		case r.Untold:
 			if blind {
 				e.resendUntold(now, r, out)
@@ -174,6 +172,20 @@ func (e *Egress) told(now clock.Time, results []bwe.Result, out *graph.Batch) {
 			x.n++
 		}
 	}
+}
+
+// came notes a packet that arrived.
+func (e *Egress) came(now clock.Time, tw uint16) {
+	c := e.cong
+	f := c.early.find(tw)
+	if f == nil {
+		return
+	}
+	f.p.arrived = true
+	if c.shown == 0 && f.p.src != nil && f.p.src.Video() {
+		c.shown = now
+	}
+	f.p = nil
 }
 
 // blind reports whether several feedbacks in a row were lost before this one, on a

@@ -221,5 +221,5 @@ func (p *Projection) fill(now clock.Time, in *graph.Packet, g *segment, num int6
 	p.Packets++
 	e.Packets++
 	e.Octets += uint64(n)
-	e.sent(now, f.SSRC, f.Seq, n, tw)
+	e.sent(now, p, f.SSRC, f.Seq, n, tw)
 }

@@ -81,8 +81,8 @@ func (e *Egress) admit(now clock.Time, p *Projection, in *graph.Packet, g *segme
 	if c == nil || !g.src.Video() {
 		return true
 	}
-	if c.shown == 0 {
-		c.shown = now
+	if c.began == 0 {
+		c.began = now
 	}
 	if !c.known && !c.probing {
 		return true

@@ -141,5 +141,5 @@ func (p *Projection) sendParity(now clock.Time, c *fec.Encoder, ts uint32, out *
 	e.Octets += uint64(n)
 	e.FEC++
 	e.cong.repairs.octets += uint64(n)
-	e.sent(now, f.SSRC, f.Seq, n, tw)
+	e.sent(now, p, f.SSRC, f.Seq, n, tw)
 }

@@ -133,7 +133,7 @@ func (p *Projection) pad(now clock.Time, size int, out *graph.Batch) {
 	out.RTP(e.Leg, off, n, nil, 0, 0)
 	e.Packets++
 	e.Octets += uint64(n)
-	e.sent(now, f.SSRC, f.Seq, n, tw)
+	e.sent(now, p, f.SSRC, f.Seq, n, tw)
 }
 
 // rtxType is a format of retransmissions the receiver knows, that of what was sent

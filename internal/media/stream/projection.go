@@ -52,6 +52,7 @@ type Projection struct {
 	aim     Quality    // what the allocator has room for
 	aimed   bool       // it has said so
 	acked   bool       // a report came: the receiver knows the MID
+	arrived bool       // a packet did, by feedback on each
 	lastTS  uint32
 	lastAt  clock.Time // arrival of the last forwarded packet
 	asked   clock.Time // for a key frame
@@ -473,7 +474,7 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 	e.Packets++
 	e.Octets += uint64(whole)
 	if c := e.cong; c != nil {
-		if (tw || c.fb.CCFB) && p.RTXSSRC != 0 && !p.Passing && (osn < 0 || c.cluster == 0) { // what a probe repeats is no answer
+		if (tw || c.fb.CCFB) && (p.RTXSSRC != 0 || !p.arrived) && !p.Passing && (osn < 0 || c.cluster == 0) { // what a probe repeats is no answer
 			seq := f.Seq
 			if osn >= 0 {
 				seq = uint16(osn)
@@ -484,7 +485,7 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 			c.repairs.octets += uint64(whole)
 		}
 	}
-	e.sent(now, f.SSRC, f.Seq, whole, tw)
+	e.sent(now, p, f.SSRC, f.Seq, whole, tw)
 	if osn < 0 && p.sect.FEC != 0 {
 		p.protect(now, f.Seq, head, in.Buf.B[from:in.Hdr.PayloadEnd], f.TS, out)
 	}

@@ -107,5 +107,5 @@ func (p *Projection) SenderInfo(now clock.Time) (s rtcp.SenderInfo, ok bool) {
 // 8.2); its numbers start afresh.
 func (p *Projection) Rename(ssrc uint32) {
 	p.SSRC = ssrc
-	p.acked, p.Packets, p.Octets = false, 0, 0
+	p.acked, p.arrived, p.Packets, p.Octets = false, false, 0, 0
 }
