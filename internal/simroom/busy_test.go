@@ -41,3 +41,34 @@ func TestAReceiverThatMakesRoomLate(t *testing.T) {
 		})
 	}
 }
+
+// TestRoomIsLookedForBeforeTheFirstPicture: a picture for which there was no room from
+// its beginning comes once there is room: the path is probed though nothing of it was
+// ever sent.
+func TestRoomIsLookedForBeforeTheFirstPicture(t *testing.T) {
+	r := newRoom(t)
+	narrow := bottleneck(120_000)
+	c := r.Join("c", wire(20*ms), narrow)
+	a := r.Join("a", wire(ms), wire(ms))
+	a.Publish(Media{Speaks: true, Layers: []float64{450}})
+	b := r.Join("b", wire(ms), wire(ms))
+	b.Publish(Media{Layers: []float64{450}})
+	_, first := c.Watch(a, Wants{})
+	const from, wide, end = 6 * time.Second, 12 * time.Second, 30 * time.Second
+	var second *View
+	r.At(from, func() {
+		first.Change(0, true)
+		_, second = c.Watch(b, Wants{})
+	})
+	steps(r, c, step{wide, 10_000_000})
+	r.Run(wide)
+	if n := second.Bytes; n > 0 {
+		t.Fatalf("%d bytes of the picture came while there was no room", n)
+	}
+	r.Run(end - wide)
+	came := time.Duration(-1)
+	if s := second.Eye.Since(0); len(s) > 0 {
+		came = s[0].At.Sub(start) - wide
+	}
+	figure(t, "a picture after there was room, s", orNever(came), "<=", 10)
+}

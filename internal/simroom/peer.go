@@ -95,7 +95,7 @@ func (p *Peer) take(now clock.Time, b []byte) {
 	if !ok {
 		panic(fmt.Sprintf("the server sent what is no RTP: % x", b[:min(len(b), 32)]))
 	}
-	if p.busy(now, h.SSRC) {
+	if p.busy(now, h.SSRC) || p.stranger(b, &h) {
 		return
 	}
 	if d, ok := h.Ext(b, downExts[plane.ExtTransportCC]); ok && len(d) == 2 && !p.NoTWCC {
@@ -129,6 +129,27 @@ func (p *Peer) busy(now clock.Time, ssrc uint32) bool {
 			}
 			return now.Sub(v.met) < v.wants.Busy
 		}
+	}
+	return false
+}
+
+// stranger reports whether a stream has not told yet where it belongs. A receiver
+// need not know the SSRCs it was told (RFC 9143, section 9.2): Firefox drops what
+// comes on one for retransmissions until a packet of it bore its MID.
+func (p *Peer) stranger(b []byte, h *rtp.Header) bool {
+	for _, v := range p.Views {
+		met := &v.named
+		switch h.SSRC {
+		case v.rtx:
+			met = &v.namedRTX
+		case v.ssrc:
+		default:
+			continue
+		}
+		if mid, ok := h.Ext(b, downExts[plane.ExtMID]); ok {
+			*met = string(mid) == v.sub.MID
+		}
+		return !*met
 	}
 	return false
 }

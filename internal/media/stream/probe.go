@@ -63,11 +63,12 @@ func (e *Egress) probeOnce(now clock.Time, pr bwe.Probe, out *graph.Batch) {
 }
 
 // fullest returns the stream of pictures with the largest share that has a
-// stream for retransmissions.
+// stream for retransmissions: one of which nothing was sent yet, if there is no
+// other, since what was left out for want of room must be able to look for it.
 func (e *Egress) fullest() (most *Projection) {
 	sent := uint32(0)
 	for _, p := range e.Sends {
-		if p.RTXSSRC == 0 || p.Passing || !p.Awake() || p.sect == nil || len(p.segs) == 0 || p.src == nil || !p.src.Video() {
+		if p.RTXSSRC == 0 || p.Passing || !p.Awake() || p.sect == nil || p.src == nil || p.src.Info == nil || !p.src.Video() {
 			continue
 		}
 		n := p.Octets
@@ -118,13 +119,10 @@ func (p *Projection) pad(now clock.Time, size int, out *graph.Batch) {
 	e := p.leg
 	var none graph.Packet
 	f := rtp.Fields{PayloadType: rtx, Seq: p.rtxSeq, TS: p.lastTS, SSRC: p.RTXSSRC}
-	hop := rewrite.Hop{TWSeq: e.twSeq, AbsSend: e.absSend(now)}
-	if !p.acked {
-		hop.MID = p.sect.MID
-	}
+	hop := rewrite.Hop{TWSeq: e.twSeq, AbsSend: e.absSend(now), MID: p.sect.MID}
 	p.rtxSeq++
 	off, b := out.Grow(rtp.MaxHeader + padMost)
-	n, tw := p.m.Header(b, &f, &hop, &none)
+	n, tw := p.table(p.src).Header(b, &f, &hop, &none)
 	b[0] |= paddingBit
 	clear(b[n : n+size-1])
 	b[n+size-1] = uint8(size)

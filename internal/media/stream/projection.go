@@ -51,7 +51,7 @@ type Projection struct {
 	climb   climb      // in the layers of the encoding
 	aim     Quality    // what the allocator has room for
 	aimed   bool       // it has said so
-	acked   bool       // a report came: the receiver knows the MID
+	acked   bool       // a report came: the receiver knows the MID of the stream, and of it alone
 	arrived bool       // a packet did, by feedback on each
 	lastTS  uint32
 	lastAt  clock.Time // arrival of the last forwarded packet
@@ -429,7 +429,7 @@ func (p *Projection) write(now clock.Time, in *graph.Packet, g *segment, f *rtp.
 	if g.tell && in.Frame.Flags&(layer.Tells|layer.Start) != 0 {
 		g.targets(in, &hop)
 	}
-	if !p.acked {
+	if !p.acked || osn >= 0 {
 		hop.MID = p.sect.MID
 	}
 	switch t := &g.src.Track; {

@@ -109,12 +109,25 @@ export async function finish(server, { browser, relay, dir } = {}) {
 class Fatal extends Error {}
 
 /** Repeats until fn gives something truthy; a failing fn counts as "not yet". */
+/** Fails if a promise takes longer: a browser may leave a call without an answer. */
+async function within(promise, ms) {
+  let timer;
+  const late = new Promise((_, fail) => {
+    timer = setTimeout(() => fail(new Error(`no answer in ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 export async function waitFor(fn, what, timeoutMs = 30_000, everyMs = 250) {
   const end = Date.now() + timeoutMs;
   let last;
   for (;;) {
     try {
-      last = await fn();
+      last = await within(fn(), Math.max(1000, end - Date.now()));
       if (last) return last;
     } catch (err) {
       if (err instanceof Fatal) throw err;
