@@ -106,9 +106,10 @@ export async function finish(server, { browser, relay, dir } = {}) {
   assert.equal(code, 0, "exit code of the server after SIGTERM");
 }
 
+const answerMs = 15_000; // and no call waits longer for one, where the whole may not either
+
 class Fatal extends Error {}
 
-/** Repeats until fn gives something truthy; a failing fn counts as "not yet". */
 /** Fails if a promise takes longer: a browser may leave a call without an answer. */
 async function within(promise, ms) {
   let timer;
@@ -122,12 +123,13 @@ async function within(promise, ms) {
   }
 }
 
+/** Repeats until fn gives something truthy; a failing fn counts as "not yet". */
 export async function waitFor(fn, what, timeoutMs = 30_000, everyMs = 250) {
   const end = Date.now() + timeoutMs;
   let last;
   for (;;) {
     try {
-      last = await within(fn(), Math.max(1000, end - Date.now()));
+      last = await within(fn(), Math.max(answerMs, (timeoutMs * 2) / 3));
       if (last) return last;
     } catch (err) {
       if (err instanceof Fatal) throw err;
