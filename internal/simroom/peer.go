@@ -138,18 +138,18 @@ func (p *Peer) busy(now clock.Time, ssrc uint32) bool {
 // comes on one for retransmissions until a packet of it bore its MID.
 func (p *Peer) stranger(b []byte, h *rtp.Header) bool {
 	for _, v := range p.Views {
-		met := &v.named
+		told := &v.told[0]
 		switch h.SSRC {
 		case v.rtx:
-			met = &v.namedRTX
+			told = &v.told[1]
 		case v.ssrc:
 		default:
 			continue
 		}
 		if mid, ok := h.Ext(b, downExts[plane.ExtMID]); ok {
-			*met = string(mid) == v.sub.MID
+			*told = string(mid) == v.sub.MID
 		}
-		return !*met
+		return !*told
 	}
 	return false
 }

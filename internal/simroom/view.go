@@ -23,21 +23,21 @@ type View struct {
 	Order   []int64 // numbers in order of arrival, when Record
 	Record  bool
 
-	peer            *Peer
-	wants           Wants
-	kind            plane.Kind
-	sub             plane.Subscription
-	track           *track
-	ssrc            uint32
-	rtx             uint32
-	since           clock.Time
-	named, namedRTX bool            // a packet of the stream told its MID
-	met             clock.Time      // first packet of a stream that is dropped at first (Wants.Busy)
-	recv            stream.Receiver // for reports
-	asker           asker
-	high            int64 // extended number
-	begun           bool
-	seen            map[int64]bool
+	peer  *Peer
+	wants Wants
+	kind  plane.Kind
+	sub   plane.Subscription
+	track *track
+	ssrc  uint32
+	rtx   uint32
+	since clock.Time
+	told  [2]bool         // its MID: the stream, and that for retransmissions
+	met   clock.Time      // first packet of a stream that is dropped at first (Wants.Busy)
+	recv  stream.Receiver // for reports
+	asker asker
+	high  int64 // extended number
+	begun bool
+	seen  map[int64]bool
 }
 
 func (v *View) init(hz uint32) {

@@ -106,7 +106,7 @@ export async function finish(server, { browser, relay, dir } = {}) {
   assert.equal(code, 0, "exit code of the server after SIGTERM");
 }
 
-const answerMs = 15_000; // and no call waits longer for one, where the whole may not either
+const answerMs = 15_000; // the least that a call is given for its answer
 
 class Fatal extends Error {}
 
